@@ -1,7 +1,7 @@
 """The library behind `lt`: it load-tests model services and explains the results (docs/library.md).
 
 Importing this package patches nothing and imports neither Locust nor pandas; each public name is imported when it is
-first used. In a locustfile: `from loadtest import FastUser, Ramp`. In a notebook or a test: `run`, `report`,
+first used. In a locustfile: `from loadtest import FastUser, Ramp`. In a notebook or a test, use `run`, `report` and
 `open_run`.
 """
 

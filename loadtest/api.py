@@ -34,7 +34,7 @@ class Format(StrEnum):
 
 
 class RecordedRun:
-    """A sealed run. Its rows, summary, load, failures and metrics are read when they are first used.
+    """A sealed run. The rows, summary, load, failures and metrics are read when they are first used.
 
     Attributes:
         path: its folder.
@@ -76,7 +76,7 @@ class RecordedRun:
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
-        """The platform's series in long form (metric, labels, start, end, value or distribution); empty if none.
+        """The platform's series in long form (metric, labels, start, end, value or distribution); it may be empty.
 
         For a run against two targets these are the series of both sides, with a column `side`.
         """
@@ -99,12 +99,12 @@ def run(scenario: str | Path | RunOptions, *, console: RunConsole | None = None,
     """Run a scenario against a target, record every request, and return the recorded run.
 
     The load generators are separate processes, so this works in a notebook, a test or a thread. Ctrl-C (a notebook's
-    interrupt) ends the run early: its outcome is then `interrupted`.
+    interrupt) ends the run early, and the outcome is then `interrupted`.
 
     Args:
         scenario: a bundled scenario's name, a locustfile's path, or options from `parse_options`.
-        console: prints messages and asks questions. Without one, messages go to the `loadtest` logger, and load that
-            would leave this machine is refused unless `yes=True`.
+        console: prints messages and asks questions. Without one, messages go to the `loadtest` logger, and a run that
+            would send load to another machine is rejected unless `yes=True`.
         options: the options of `lt run` by name, such as `target="emulator"`, `users=50`, `duration="2m"`,
             `slo=["p95 < 300ms"]`, `runs="runs"`.
 
@@ -118,7 +118,7 @@ def run(scenario: str | Path | RunOptions, *, console: RunConsole | None = None,
     if not isinstance(scenario, RunOptions):
         scenario = parse_options(scenario=str(scenario), **options)
     elif options:
-        raise UsageError(f"`{next(iter(options))}`: give it to `parse_options`, beside the other options.")
+        raise UsageError(f"`{next(iter(options))}`: pass it to `parse_options`, together with the other options.")
     return RecordedRun(record(scenario, console).folder)
 
 
@@ -131,7 +131,7 @@ def open_run(name: str | Path = "latest", *, runs: str | Path = "runs") -> Recor
 
     Raises:
         UnknownRunError: there is no such run.
-        RunFolderError: it is still running, or cannot be read.
+        RunFolderError: the run is still in progress, or its folder cannot be read.
     """
     from .recording.catalogue import find_run
 
@@ -144,7 +144,7 @@ def report(
     format: Format | str = Format.HTML,
     out: str | Path | None = None,
 ) -> Path | str:
-    """Render a report of one run, or of several compared with the first; return its path or its text.
+    """Render a report of one run, or a comparison of several runs with the first; return its path or its text.
 
     Args:
         names: recorded runs, or names that `open_run` accepts.
@@ -190,7 +190,7 @@ def rendered(made: Report, format: Format) -> str:
 def page_sources(folders: Sequence[RunPaths], notes: Sequence[str] = ()) -> str:
     """Return the digest of everything that determines the page of a single run; call this before the report is built.
 
-    It is "" for several runs, because their page is always made again.
+    The digest is "" for several runs, because their page is always made again.
     """
     from reports.render.stamp import run_sources
 
@@ -203,7 +203,7 @@ def write_page(made: Report, folders: Sequence[RunPaths], *, sources: str = "") 
     Args:
         made: the report.
         folders: the reported runs.
-        sources: the digest of `page_sources`, from which `verdict_of_page` knows that the page is up to date; "" for a
+        sources: the digest of `page_sources`, with which `verdict_of_page` checks that the page is up to date; "" for a
             page that is always made again.
     """
     from reports.render.files import write_report
@@ -230,7 +230,7 @@ def refresh_index(runs: Path) -> None:
     """Rewrite the index of all runs, if there is one, after a run was deleted or relabelled.
 
     Raises:
-        RunFolderError: it cannot be written.
+        RunFolderError: the index cannot be written.
     """
     from reports.render.stamp import INDEX
 
@@ -252,7 +252,7 @@ def write(path: Path, text: str) -> Path:
     """Write a file to a path that the user gave, and return the path.
 
     Raises:
-        UnusableError: it cannot be written.
+        UnusableError: the file cannot be written.
     """
     try:
         path.write_text(text, encoding="utf-8")
@@ -267,7 +267,7 @@ def append(path: Path, text: str) -> None:
     """Append text to a file that other programs write to as well.
 
     Raises:
-        UnusableError: it cannot be written.
+        UnusableError: the file cannot be written.
     """
     try:
         with path.open("a", encoding="utf-8") as file:

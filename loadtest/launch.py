@@ -2,13 +2,13 @@
 
 Run by its path::
 
-    python loadtest/launch.py -f FILE --worker …     Locust with the recorder; the arguments are Locust's
-    python loadtest/launch.py .fleet.describe …      with a leading dot: `main(arguments)` of a module of this package
+    python loadtest/launch.py -f FILE --worker …     start Locust with the recorder; the arguments are Locust's
+    python loadtest/launch.py .fleet.describe …      with a leading dot: call `main(arguments)` of a module of ours
 
-Locust puts the working folder and the locustfile's folder on `sys.path`. The modules in these folders may have any
-name, so none of our folders is added to it: this package is loaded from its own folder, and takes only the name
-`loadtest`. If the user has a module `loadtest` too, the user's module keeps the name and ours becomes `_lt_loadtest`;
-all imports inside ours are relative.
+Locust puts the working folder and the locustfile's folder on `sys.path`. The user's modules in these folders may have
+any name, so none of our folders is added to `sys.path`: this package is loaded from its own folder, and uses only the
+name `loadtest`. If the user has a module `loadtest` too, the user's module keeps the name, and our package is loaded as
+`_lt_loadtest`; all imports inside our package are relative.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import sys
 
 if __name__ == "__main__" and not sys.flags.safe_path:
-    del sys.path[0]  # remove this file's folder (with our `http`, `core`, `cli`) before anything else is imported
+    del sys.path[0]  # before any other import, so that our `http`, `core` and `cli` cannot be imported by these names
 
 import importlib.util
 import os
@@ -59,7 +59,7 @@ def locustfile_in(arguments: list[str]) -> str | None:
 
 
 def with_fetched_scenario(arguments: list[str]) -> list[str]:
-    """Return a worker's arguments with the master's scenario in place of `-f -`. End the process if there is none.
+    """Return a worker's arguments with the master's scenario in place of `-f -`; exit if the master has none.
 
     Locust would send only this file, without the modules next to it, and write it to a predictable name in /tmp.
     """
@@ -113,11 +113,11 @@ def claim_name(locustfile: Path | None) -> str:
 def _step_aside(portions: list[str]) -> str:
     """Load this package as `_lt_loadtest`, and prevent an installed copy from being imported as `loadtest`.
 
-    A second copy of our package would run users that the first copy's recorder does not know.
+    If a second copy of our package were imported, the recorder of the first copy would not record that copy's users.
 
     Args:
-        portions: the folders of the user's `loadtest` if it is a namespace package, else empty. They are given
-            because Python would prefer an installed regular package to a namespace package.
+        portions: the folders of the user's `loadtest` if it is a namespace package, else empty. They are needed because
+            Python prefers an installed regular package to a namespace package.
     """
     sys.meta_path.insert(0, _TheirsAlone())
     if portions:
@@ -129,7 +129,7 @@ def _step_aside(portions: list[str]) -> str:
 
 
 class _TheirsAlone:
-    """An import finder for the modules of the user's `loadtest`; it finds none of ours."""
+    """An import finder that finds the modules of the user's `loadtest`, and none of our modules."""
 
     @staticmethod
     def find_spec(fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:

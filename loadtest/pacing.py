@@ -8,7 +8,9 @@ from typing import Any
 from .users import pacing as _moved
 
 warnings.warn(
-    "`loadtest.pacing` is now `loadtest.users.pacing`; the old name goes in 0.3", DeprecationWarning, stacklevel=2
+    "`loadtest.pacing` is now `loadtest.users.pacing`; the old name will be removed in 0.3",
+    DeprecationWarning,
+    stacklevel=2,
 )
 
 

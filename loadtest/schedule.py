@@ -8,7 +8,9 @@ from typing import Any
 from .users import open_loop as _moved
 
 warnings.warn(
-    "`loadtest.schedule` is now `loadtest.users.open_loop`; the old name goes in 0.3", DeprecationWarning, stacklevel=2
+    "`loadtest.schedule` is now `loadtest.users.open_loop`; the old name will be removed in 0.3",
+    DeprecationWarning,
+    stacklevel=2,
 )
 
 

@@ -8,7 +8,9 @@ from typing import Any
 from .users import shapes as _moved
 
 warnings.warn(
-    "`loadtest.shapes` is now `loadtest.users.shapes`; the old name goes in 0.3", DeprecationWarning, stacklevel=2
+    "`loadtest.shapes` is now `loadtest.users.shapes`; the old name will be removed in 0.3",
+    DeprecationWarning,
+    stacklevel=2,
 )
 
 

@@ -8,7 +8,9 @@ from typing import Any
 from .users import fast_user as _moved
 
 warnings.warn(
-    "`loadtest.user` is now `loadtest.users.fast_user`; the old name goes in 0.3", DeprecationWarning, stacklevel=2
+    "`loadtest.user` is now `loadtest.users.fast_user`; the old name will be removed in 0.3",
+    DeprecationWarning,
+    stacklevel=2,
 )
 
 

@@ -78,7 +78,7 @@ def test_a_run_works_in_a_thread(tmp_path: Path) -> None:
     [
         ({"target": "moon"}, "`--target moon`"),
         ({"nosuch": 1}, "no option `nosuch`"),
-        ({"target": "http://192.0.2.1"}, "is not this machine"),
+        ({"target": "http://192.0.2.1"}, "is on another machine"),
     ],
 )
 def test_invalid_arguments_raise_our_own_errors(options: dict[str, object], sentence: str) -> None:

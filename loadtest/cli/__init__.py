@@ -1,1 +1,1 @@
-"""Implement the verbs of `lt`, one light module each. No other package prints."""
+"""Implement the verbs of `lt`, each in a module that is fast to import. No other package prints."""

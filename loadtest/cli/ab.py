@@ -17,21 +17,22 @@ class Sides:
         list[str] | None,
         typer.Argument(
             metavar="A B [-- ARGUMENTS]",
-            help="Both targets: URLs, `local` (the bundled service), or commands in quotes that honour $PORT; B is "
-            "measured against A. After `--` the scenario's own arguments.",
+            help="Both targets: URLs, `local` (the bundled service), or commands in quotes that use $PORT; B is "
+            "compared with A. After `--`: the scenario's own arguments.",
         ),
     ] = None
     command: Annotated[
         list[str] | None,
         cli.option(
-            "Start this service, which must listen on $PORT; give it twice, instead of A and B.", metavar="COMMAND"
+            "Start this service, which must listen on $PORT; give the option twice, instead of A and B.",
+            metavar="COMMAND",
         ),
     ] = None
     service: Annotated[
         list[str] | None,
         cli.option(
-            "Load this Cloud Run service, by its name or run.app URL (a tag's too); give it twice, instead of "
-            "A and B. Each gets an ID token of its own if it is private.",
+            "Load this Cloud Run service (its name, its run.app URL, or the URL of a tag); give the option twice, "
+            "instead of A and B. A private service gets its own ID token.",
             metavar="NAME",
             panel=cli.CLOUD,
         ),
@@ -47,7 +48,8 @@ class Decided:
     margin: Annotated[
         list[str] | None,
         cli.option(
-            "How much slower B may be: exit with 1 beyond it, with 3 when that cannot be decided. Also p50, p99, and "
+            "How much slower B may be: the exit code is 1 if B is slower than that, and 3 if this cannot be decided. "
+            "Also p50, p99, and "
             '"p95(POST /predict)=10%"; repeatable. [default: p95=5%]',
             metavar="p95=5%",
             panel=cli.JUDGE,
@@ -56,7 +58,7 @@ class Decided:
     until_decided: Annotated[
         bool,
         cli.option(
-            "End the run as soon as every margin is decided, at the latest after --max-duration.",
+            "End the run as soon as every margin is decided, and after --max-duration at the latest.",
             "--until-decided",
             panel=cli.JUDGE,
         ),
@@ -64,7 +66,7 @@ class Decided:
     max_duration: Annotated[
         str | None,
         cli.option(
-            "Longest length of the run with --until-decided. [default: the scenario's]",
+            "Maximum duration of the run with --until-decided. [default: the scenario's]",
             metavar="LENGTH",
             panel=cli.JUDGE,
         ),
@@ -72,7 +74,7 @@ class Decided:
 
 
 @cli.takes(Sides, cli.Common, cli.Plan, Decided, cli.Judgement, cli.Fleet, cli.Page)
-def ab(  # long because of its parameters and examples
+def ab(  # the function is long because of its parameters and examples
     *,
     targets: list[str] | None,
     command: list[str] | None,
@@ -92,9 +94,9 @@ def ab(  # long because of its parameters and examples
 ) -> int:
     """Run a scenario against two targets at once, and say whether B is slower than A.
 
-    Half of the users call each target. Both are loaded in the same seconds, from the same machine and with payloads of
-    the same kind, so drift is not mistaken for a difference. The exit code is 0 if B is not slower than the margin
-    allows, 1 if B is slower than that or missed an objective, and 3 if the margin or an objective is undecided.
+    Half of the users call each target. Both get load in the same seconds, from the same machine and with the same
+    payloads, so drift is not mistaken for a difference. The exit code is 0 if B is not slower than the margin allows, 1
+    if B is slower than that or missed an objective, and 3 if the margin or an objective is undecided.
 
     Examples:
         python lt.py ab http://127.0.0.1:8080 http://127.0.0.1:8081 --scenario steady
@@ -131,7 +133,9 @@ def ab(  # long because of its parameters and examples
             **given,
         )
         if until_decided and (of_endpoint := [margin.text for margin in options.margins if margin.scope]):
-            raise UsageError(f"`--margin {of_endpoint[0]}`: --until-decided takes margins of all requests only.")
+            raise UsageError(
+                f"`--margin {of_endpoint[0]}`: --until-decided supports only margins for all requests together."
+            )
         decision = Decision(options.margins, ends=until_decided)
         page = stack.enter_context(live_page(live, open_it=open_it)) if live is not None or open_it else None
         recorded = record(options, TerminalConsole(page, lambda: decision.text), decision.begin)
@@ -144,7 +148,9 @@ def _length(duration: str | None, max_duration: str | None, *, until_decided: bo
     from ..core.errors import UsageError
 
     if max_duration is not None and not until_decided:
-        raise UsageError(f"`--max-duration {max_duration}`: valid only with --until-decided; else give --duration.")
+        raise UsageError(
+            f"`--max-duration {max_duration}`: valid only with --until-decided; without it, use --duration."
+        )
     if until_decided and duration is not None:
         raise UsageError(f"`--duration {duration}`: use --max-duration with --until-decided.")
     return max_duration or duration
@@ -160,15 +166,11 @@ def _split(targets: list[str], commands: list[str], services: list[str]) -> tupl
 
     for option, given in (("--command", commands), ("--service", services)):
         if given and len(given) != 2:
-            raise UsageError(f"`{option}`: give it twice, for A and for B.")
+            raise UsageError(f"`{option}`: give the option twice, for A and for B.")
     if commands or services:
         return [], targets
     if len(targets) < 2 or targets[1].startswith("-"):
-        raise UsageError(
-            "Give two targets: `lt ab A B`, each a URL, `local`, or a command in quotes that honours $PORT."
-        )
+        raise UsageError("Give two targets: `lt ab A B`, each a URL, `local`, or a command in quotes that uses $PORT.")
     if len(targets) > 2 and not targets[2].startswith("-"):
-        raise UsageError(
-            f"`{targets[2]}`: a third target; `lt ab` compares two. Compare it with A in a run of its own."
-        )
+        raise UsageError(f"`{targets[2]}`: a third target; `lt ab` compares two. Compare it with A in a separate run.")
     return targets[:2], targets[2:]

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 if sys.platform == "win32":
     print(
-        "lt runs on Linux and macOS. Windows lacks what it needs: fork, Unix sockets, file locks and POSIX signals. "
-        "Run it in WSL 2, which is Linux.",
+        "lt runs on Linux and macOS. It needs fork, Unix sockets, file locks and POSIX signals, which Windows does "
+        "not have. On Windows, run it in WSL 2, which is Linux.",
         file=sys.stderr,
     )
     sys.exit(4)
@@ -50,7 +50,7 @@ def main() -> None:
 
         talk.print(f"stdout cannot be written: {error.strerror}.", markup=False)
         code = ExitCode.UNUSABLE
-    gc.freeze()  # otherwise the collection at exit goes through all imported modules: 50 ms after a report
+    gc.freeze()  # so that the garbage collection at exit skips all imported modules (50 ms)
     sys.exit(code)
 
 
@@ -131,7 +131,7 @@ def message_of(error: Exception) -> tuple[str, ExitCode]:
         return said, ExitCode.USAGE if error.errno == errno.ENAMETOOLONG else ExitCode.UNUSABLE
     if isinstance(error, ModuleNotFoundError) and (missing := missing_extra(error)) is not None:
         return str(missing), ExitCode.UNUSABLE
-    said = f"{DEFECT}: {type(error).__name__}: {error}. `--debug` before the verb shows where; please report it."
+    said = f"{DEFECT}: {type(error).__name__}: {error}. `--debug` before the verb shows where; please report the error."
     return said, ExitCode.UNUSABLE
 
 

@@ -1,4 +1,4 @@
-"""Lay out a table for the terminal without rich, which takes longer to import than a short verb takes."""
+"""Lay out a table for the terminal without rich, because importing rich takes longer than a short verb takes to run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def padded(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> lis
 
 
 def width_of(text: str) -> int:
-    """Return how many terminal columns a text takes: two for a wide character, none for a combining one."""
+    """Return how many terminal columns a text takes: two for a wide character, and none for a combining character."""
     if text.isascii():
         return len(text)
     return sum(

@@ -23,7 +23,7 @@ class TerminalConsole:
     """Print messages to stderr, and ask questions on the terminal if stdin is one.
 
     Args:
-        live: the live page, which shows the status texts too; None without one.
+        live: the live page, which shows the status texts too; None without a live page.
         note: returns the end of the live line; called each time the line is drawn.
     """
 
@@ -56,7 +56,7 @@ class TerminalConsole:
             yield update
 
     def confirm(self, question: str) -> bool | None:
-        """Ask a yes/no question; None without a terminal."""
+        """Ask a yes/no question; return None if there is no terminal."""
         return typer.confirm(question, err=True) if sys.stdin is not None and sys.stdin.isatty() else None
 
     def progress(self, folder: RunFolder, planned_s: float | None, *, expect_workers: int) -> Progress:

@@ -1,4 +1,4 @@
-"""Follow a run against two targets and decide when its margins are settled."""
+"""Follow a run against two targets, and determine when each margin is held or missed for certain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..recording.folder import RunFolder
 
 
 class Decision:
-    """Ends a run once its margins are decided, or only shows what is known so far.
+    """Ends a run once its margins are decided, or only shows the result so far.
 
     Args:
         margins: how much slower the second target may be. Margins of a single endpoint are judged only after the run.
@@ -40,7 +40,7 @@ class Decision:
         return (self,)
 
     def __call__(self, snapshot: ProgressSnapshot, new: tuple[Recent, ...]) -> str | None:
-        """Return why the run is to end; None if it goes on."""
+        """Return why the run should end; None if it should continue."""
         if self._rule is None or snapshot.load_start_ns is None:
             return None
         for recent in new:

@@ -17,13 +17,13 @@ class Deploy:
     image: Annotated[str | None, option("Deploy this image. [default: built from the checkout]")] = None
     build: Annotated[
         Literal["local", "cloud"] | None,
-        option("Build with this machine's docker, or Cloud Build. [default: local; with --endpoint: nothing]"),
+        option("Build with this machine's docker, or Cloud Build. [default: local; with --endpoint, nothing is built]"),
     ] = None
     base_image: Annotated[
         str | None,
         option("Base image of the build, such as one from a mirror. [default: the Dockerfile's python]"),
     ] = None
-    command: Annotated[str | None, option("Command to run instead of the image's own.")] = None
+    command: Annotated[str | None, option("Command to run instead of the command of the image.")] = None
     concurrency: Annotated[
         int | None,
         option(f"Most requests that an instance handles at once; a new service gets {cloud_run.CONCURRENCY}."),
@@ -52,7 +52,7 @@ class Deploy:
     ] = None
     cpu_boost: Annotated[
         bool | None,
-        option("Give a starting instance more CPU; a new service does.", "--cpu-boost/--no-cpu-boost"),
+        option("Give a starting instance more CPU; on by default for a new service.", "--cpu-boost/--no-cpu-boost"),
     ] = None
     port: Annotated[int | None, option(f"The port in the container's $PORT; a new service gets {cloud_run.PORT}.")] = (
         None
@@ -66,7 +66,10 @@ class Deploy:
     ] = None
     env: Annotated[
         list[str] | None,
-        option("Set an environment variable; repeatable; together they replace the service's.", metavar="K=V"),
+        option(
+            "Set an environment variable; repeatable; the given variables replace all variables of the service.",
+            metavar="K=V",
+        ),
     ] = None
     revision_suffix: Annotated[str | None, option("Suffix of the revision's name, after the service's name.")] = None
     no_traffic: Annotated[bool, option("Send no traffic to the new revision.", "--no-traffic")] = False

@@ -22,7 +22,7 @@ def doctor(
         Literal["local", "emulator", "cloud"],
         typer.Option("--target", "-t", help="Target of the planned run; `cloud` checks the service too."),
     ] = "local",
-    users: Annotated[int, typer.Option(help="Most users at a time in the planned run.")] = 300,
+    users: Annotated[int, typer.Option(help="Maximum number of users in the planned run.")] = 300,
     workers: Annotated[
         int | None, typer.Option(help="Workers on this machine. [default: cores − 1]", show_default=False)
     ] = None,
@@ -70,7 +70,7 @@ def doctor(
 
 
 def _shown(check: Check) -> bool:
-    """Print a check. Return False if its result prevents a run."""
+    """Print a check; return False if its result prevents a run."""
     from ..core.checks import Mark
     from .terminal import out
 

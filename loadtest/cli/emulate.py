@@ -13,7 +13,7 @@ LONGEST_S = 86_400.0
 Boost = Annotated[bool, typer.Option("--cpu-boost/--no-cpu-boost", help="Lift the CPU limit while an instance starts.")]
 
 
-def emulate(  # long because of its list of options
+def emulate(  # the function is long because of its list of options
     command: Annotated[
         str | None,
         typer.Option(
@@ -62,14 +62,15 @@ def emulate(  # long because of its list of options
     ] = None,
     allow_any_command: Annotated[
         bool,
-        typer.Option("--allow-any-command", help="Allow deploys that hold the access token to run other commands too."),
+        typer.Option("--allow-any-command", help="Allow clients with the access token to deploy other commands too."),
     ] = False,
 ) -> int:
     """Run a local Cloud Run in front of the target service (or of any command) until Ctrl-C.
 
-    Requests queue while no instance is up, and instances start and stop with the load. Google's own API clients can
-    deploy to it and read its metrics, with the access token in the file whose path it prints. Instances get PATH, HOME
-    and similar variables of this shell's environment, and the variables of `--env`.
+    Requests wait in a queue while no instance is running, and instances start and stop as the load changes. Google's
+    own API clients can deploy to it and read its metrics. They need the access token; the emulator prints the path of
+    the file that contains it. Instances get PATH, HOME and similar variables of this shell's environment, and the
+    variables of `--env`.
 
     Examples:
     `python lt.py emulate --cpu auto` · `python lt.py emulate --command "node server.js" --concurrency 10 --cpu 0.5`

@@ -31,7 +31,7 @@ def watch(config: EmulatorConfig) -> int:
     """Run an emulator in this process and show its state until Ctrl-C.
 
     Raises:
-        EmulatorError: it cannot start, or the service's deployment failed. Nothing keeps running.
+        EmulatorError: the emulator cannot start, or the deployment of the service failed. Nothing keeps running.
     """
     return asyncio.run(_watch(config))
 
@@ -61,7 +61,7 @@ async def _watch(config: EmulatorConfig) -> int:
         out.print(f"Google's APIs (gRPC and REST)  127.0.0.1:{running.api_port}")
         out.print(f"their access token  {running.token_file}", markup=False, soft_wrap=True)
         await _show(emulator, running, stop)
-        talk.print("Stopping every instance (again Ctrl-C: at once).")
+        talk.print("Stopping every instance (press Ctrl-C again to stop at once).")
     return 0
 
 
@@ -69,7 +69,7 @@ def _stop_on_interrupts(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) ->
     """Let the first interrupt set `stop`, and every later one end the process at once.
 
     The event loop removes its own handlers when it closes, and an interrupt after that would kill the process without
-    clean-up. The handlers set here stay.
+    clean-up. The handlers that are set here remain.
     """
     asked = False
 

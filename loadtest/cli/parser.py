@@ -44,7 +44,7 @@ def _function(place: str) -> Callable[..., int]:
 
 
 def _command(place: typer.Typer, name: str, function: Callable[..., int]) -> None:
-    """Add a verb. Its exit code is the number that the function returns."""
+    """Add a verb. The exit code of a verb is the number that its function returns."""
 
     @functools.wraps(function)
     def command(*args: Any, **options: Any) -> None:

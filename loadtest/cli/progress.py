@@ -53,7 +53,7 @@ class Progress:
         self._page = live
         self._note = note
         self._live = Live(console=talk, transient=True, refresh_per_second=4) if talk.is_terminal else None
-        self._last_plain_s = time.monotonic() - PLAIN_EVERY_S  # show at once what the start of the run waits for
+        self._last_plain_s = time.monotonic() - PLAIN_EVERY_S  # show at once what the start of the run is waiting for
         self._warned: set[str] = set()
         if live is not None:
             live.follow(self._run, planned_s)
@@ -86,7 +86,7 @@ class Progress:
                 talk.print(f"[yellow]![/] load generator: {escape(warning)}")
         self._run.add(look)
         for said in self._run.failing():
-            talk.print(f"[yellow]![/] {escape(said)}. Ctrl-C ends the run and keeps what was recorded.")
+            talk.print(f"[yellow]![/] {escape(said)}. Ctrl-C ends the run and keeps the recorded rows.")
         if self._page is not None:
             self._page.show(look, waits_for=self._waits_for(snapshot), ending=ending, note=self._note())
         if self._live is not None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # large packages are imported only where they are needed, so 
     from ..recording.folder import RunFolder
 
 
-def report(  # long because of its options and examples
+def report(  # the function is long because of its options and examples
     run: Annotated[
         list[str] | None,
         typer.Argument(
@@ -40,7 +40,7 @@ def report(  # long because of its options and examples
         typer.Option(
             "--fail-on-regression",
             metavar="[p95=5%]",
-            help="Exit with 1 if a run is slower than the baseline by more than this, with 3 if that cannot be "
+            help="Exit with 1 if a run is slower than the baseline by more than this, and with 3 if that cannot be "
             'decided. Also p50, p99, and "p95(POST /predict)=10%"; repeatable.',
             show_default=False,
             rich_help_panel="Gates",
@@ -50,7 +50,8 @@ def report(  # long because of its options and examples
         str | None,
         typer.Option(
             metavar="LABEL",
-            help="Compare with the newest run of this label, and its other runs from the same commit.",
+            help="Compare with the newest run that has this label, and with the other runs that have it from the same "
+            "commit.",
             show_default=False,
             rich_help_panel="Gates",
         ),
@@ -58,11 +59,11 @@ def report(  # long because of its options and examples
     prices: Prices = None,
     free_tier: FreeTier = False,
 ) -> int:
-    """Render one run, or compare several: did it hold, where did p95 spike, why, and how do the runs differ.
+    """Render one run, or compare several: whether the objectives held, where p95 spiked and why, how the runs differ.
 
     A single run's page is written into its folder, and the page of a comparison beside the runs; the path is printed.
     The exit code is the verdict on the objectives: 0 if they held, 1 if one was missed, 3 if one had no data or a run
-    is degraded. With --fail-on-regression the baseline's own objectives do not count.
+    is degraded. With --fail-on-regression, the objectives of the baseline run itself do not count.
 
     Examples:
         python lt.py report
@@ -120,7 +121,8 @@ def exit_code(made: Report, *, allow_degraded: bool = False) -> int:
 def with_default_margin(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with the default margin after every `--fail-on-regression` that has no value.
 
-    If the option's value were optional, the parser would take the next argument, such as a run's name, as the value.
+    This is done here because the parser has no optional values: it would take the next argument, such as the name of a
+    run, as the value.
     """
     from ..core.margins import DEFAULT_MARGIN, MARGIN_START
 

@@ -78,7 +78,10 @@ def scenario_of(scenario: str | None, url: str, *, gets: list[str], seed: int, y
 
     if scenario is not None:
         if gets:
-            raise UsageError(f"`--get {gets[0]}`: cannot be combined with --scenario, which defines what is sent.")
+            raise UsageError(
+                f"`--get {gets[0]}`: cannot be combined with --scenario, because the scenario defines "
+                f"which requests are sent."
+            )
         yield scenario, url
         return
     if ":" in url:
@@ -127,7 +130,7 @@ def print_report(recorded: RunResult, *, allow_degraded: bool, live: LivePage | 
         live.reporting()
     sources = page_sources([recorded.folder])
     made = build_report([recorded.folder.path])
-    write_data(render_text(made, brief=True) + "\n")  # first, because a full disk cannot hold the page
+    write_data(render_text(made, brief=True) + "\n")  # printed first, because on a full disk the page cannot be written
     page = write_page(made, [recorded.folder], sources=sources)
     out.print(f"report: {page}", markup=False)
     show_failing(recorded)
@@ -151,4 +154,4 @@ def show_failing(recorded: RunResult) -> None:
         for text in dict.fromkeys(filter(None, (gist, body[:SHOWN_CHARS]))):
             talk.print(f"  {text}", markup=False, highlight=False)
     if recorded.failing:
-        talk.print("Correct the scenario or the service; `--no-check` lets the load go on all the same.", markup=False)
+        talk.print("Correct the scenario or the service; `--no-check` lets the load continue anyway.", markup=False)

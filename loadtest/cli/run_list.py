@@ -71,7 +71,11 @@ def _record(run: Listed) -> dict[str, object]:
 
 
 def _print_table(found: Sequence[Listed]) -> None:
-    """Print one line per run. Lines are not cut to the terminal's width, because a cut id finds no run."""
+    """Print one line per run.
+
+    Lines are not cut to the terminal's width, because the user may copy an id, and an id that was cut off would not be
+    found.
+    """
     head, *rows = padded([HEADS, *map(_cells, found)], right=(1, 2))
     lines = ["  ".join(head)]
     for run, cells in zip(found, rows, strict=True):
@@ -95,7 +99,7 @@ def _cells(run: Listed) -> tuple[str, ...]:
 
 
 def _length(length_s: float | None) -> str:
-    """Return the time under load as minutes and seconds."""
+    """Return the duration of the load as minutes and seconds."""
     if length_s is None:
         return "–"
     minutes, seconds = divmod(round(length_s), 60)

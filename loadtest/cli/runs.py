@@ -1,4 +1,4 @@
-"""The verb `runs`: list, label, export and delete what is recorded."""
+"""The verb `runs`: list, label, export and delete recorded runs."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def list_recorded(
         str | None,
         typer.Option(
             metavar="SCENARIO",
-            help="Instead, show p95 of this scenario's complete runs over time, per target: where its level changed, "
-            "and which commit, version or setting changed first.",
+            help="Show instead how p95 of this scenario's complete runs changed over time, per target: at which runs "
+            "the level changed, and which commit, version or setting changed at that run.",
             show_default=False,
         ),
     ] = None,
 ) -> int:
-    """List the recorded runs, oldest first: when (UTC), how long, how many requests, how each ended, and its label.
+    """List the recorded runs, oldest first: start (UTC), duration, number of requests, outcome and label of each.
 
-    A dash means "not known". The requests of a run that is not sealed yet are counted by its first report.
+    A dash means "not known". If a run is not sealed yet, its requests are counted when its first report is made.
 
     Examples:
         python lt.py runs
@@ -62,7 +62,9 @@ def remove(
     runs: RunsOption = Path("runs"),
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> int:
-    """Delete recorded runs, after asking; only files of a run are deleted, and only in a run's folder.
+    """Delete recorded runs, after asking.
+
+    Only run folders are deleted, and in them only the files that belong to a run.
 
     Examples:
         python lt.py runs rm 20261126T101500
@@ -82,7 +84,7 @@ def prune(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> int:
-    """Delete the oldest runs by number (--keep), age (--older-than) or both, after asking; labelled runs always stay.
+    """Delete the oldest runs by number (--keep), age (--older-than) or both, after asking, except labelled runs.
 
     Examples:
         python lt.py runs prune --keep 50
@@ -96,7 +98,7 @@ def prune(
     from .terminal import talk
 
     if keep is None and older_than is None:
-        raise UsageError("`runs prune`: give --keep N, --older-than LENGTH or both.")
+        raise UsageError("`runs prune`: give --keep N, --older-than DURATION or both.")
     try:
         older_than_s = None if older_than is None else parse_duration_s(older_than)
     except ValueError as error:
@@ -169,7 +171,8 @@ def _delete(folders: list[RunFolder], *, yes: bool) -> int:
     for folder in folders:
         if kept := delete_run(folder):
             talk.print(
-                f"{folder.path} was kept, because it holds files that do not belong to a run: {', '.join(kept[:10])}",
+                f"{folder.path} was kept, because it contains files that do not belong to a run: "
+                f"{', '.join(kept[:10])}",
                 markup=False,
             )
     for home in {folder.path.parent for folder in folders}:
@@ -196,7 +199,10 @@ def _print_trend(runs: Path, scenario: str, output: ListFormat) -> int:
     of_scenario = [item for item in found if item[1] is not None and item[1].scenario.name == scenario]
     if not of_scenario:
         known = sorted({run.scenario.name for _, run, _ in found if run is not None})
-        raise UsageError(f"`--trend {scenario}`: no run of it is recorded; there are {', '.join(known) or 'none'}.")
+        raise UsageError(
+            f"`--trend {scenario}`: no run of this scenario is recorded; runs exist of "
+            f"{', '.join(known) or 'no scenario'}."
+        )
     series = histories(measured([entry(*item) for item in of_scenario]))
     if output is ListFormat.JSON:
         records = [
@@ -218,8 +224,8 @@ def _print_trend(runs: Path, scenario: str, output: ListFormat) -> int:
     counted = sum(len(entry.runs) for entry in series)
     if counted < len(of_scenario):
         talk.print(
-            f"{len(of_scenario) - counted} of {len(of_scenario)} runs are left out: not complete, without a report, or "
-            "alone on their target."
+            f"{len(of_scenario) - counted} of {len(of_scenario)} runs are left out, because they are not complete, "
+            f"have no report, or are the only run on their target."
         )
     for history in series:
         name = f"{history.scenario} on {history.target}" + (f", {history.label}" if history.label else "")

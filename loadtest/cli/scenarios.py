@@ -1,4 +1,4 @@
-"""The verb `scenarios`: list the bundled scenarios with their shape."""
+"""The verb `scenarios`: list the bundled scenarios with their load shapes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NARROWEST = 24
 
 
 def list_scenarios() -> int:
-    """List the scenarios: shape, most users, length, the requests of the plan, and what they are for."""
+    """List the scenarios: load shape, maximum number of users, duration, planned number of requests, and purpose."""
     from .columns import padded
     from .terminal import write_data
 

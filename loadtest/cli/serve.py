@@ -1,4 +1,4 @@
-"""The verb `serve`: run the target service here."""
+"""The verb `serve`: run the target service on this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def serve_here(
         str, typer.Option(help="The address to listen on; 0.0.0.0 means all addresses of this machine.")
     ] = ("127.0.0.1"),
 ) -> int:
-    """Run the target service here until Ctrl-C.
+    """Run the target service on this machine until Ctrl-C.
 
     It logs JSON lines; `ACCESS_LOG=1` in the environment adds a line for each request.
 

@@ -23,17 +23,18 @@ if TYPE_CHECKING:  # created at first use, because `lt --help` prints without ri
     """For output that only a person reads: progress, warnings, errors."""
 
 _CHECKOUT, _INSTALLED = "python lt.py", "lt"
-"""Messages in the code contain the first name of this program; an installed copy prints the second name instead."""
+"""Messages in the code contain the first name of this program; if the program is installed, it prints the second name
+instead."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""Control characters that a terminal would obey: C0 except tab and line feed, C1, and marks of writing direction."""
+"""Control characters to which a terminal reacts: C0 except tab and line feed, C1, and marks of writing direction."""
 
 _SPELLED = {
     **{ord(bar): str(level) for level, bar in enumerate("▁▂▃▄▅▆▇█", start=1)},
     **str.maketrans({"→": "->", "×": "x", "≥": ">=", "≤": "<=", "±": "+-", "–": "-", "−": "-", "…": "...", "·": ","}),
     **str.maketrans({"✓": "ok", "✗": "x"}),
 }
-"""Replacements for the special characters in our texts, for encodings such as ASCII that lack them."""
+"""Replacements for the special characters in our texts, for encodings such as ASCII that do not contain them."""
 
 
 def visible(text: str) -> str:
@@ -51,7 +52,7 @@ def named(text: str) -> str:
 class _Stream(io.TextIOBase):
     """The current stdout or stderr.
 
-    Once writing fails, later output is dropped, so that a run continues without a reader.
+    Once writing fails, later output is dropped, so that a run can continue if nothing reads its output.
 
     Attributes:
         failed: the error of the first failed write; None if none failed. If the reader closed the pipe (EPIPE), this
@@ -66,7 +67,7 @@ class _Stream(io.TextIOBase):
     @property
     def _now(self) -> TextIO | None:
         stream: TextIO | None = getattr(sys, self._name)
-        stream = getattr(stream, "rich_proxied_file", stream)  # a live display of rich replaces the stream
+        stream = getattr(stream, "rich_proxied_file", stream)  # rich replaces the stream while it shows a live display
         return None if stream is self._gone else stream
 
     @property
@@ -102,7 +103,7 @@ class _Stream(io.TextIOBase):
         self._gone = stream
         if isinstance(error, OSError) and error.errno != errno.EPIPE:
             self.failed = error
-        try:  # otherwise Python would try to flush the buffered rest at exit, fail again, and change the exit code
+        try:  # otherwise, at exit, Python would try to flush the remaining buffer, fail again, and change the exit code
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         except (OSError, ValueError):
             return
@@ -127,7 +128,7 @@ def _console(stream: _Stream) -> Console:
         def render_str(self, text: str, **options: Any) -> Text:
             return super().render_str(visible(named(text)), **options)
 
-    return Terminal(file=stream, highlight=False, soft_wrap=True)  # type: ignore[arg-type] # it has what rich uses
+    return Terminal(file=stream, highlight=False, soft_wrap=True)  # type: ignore[arg-type] # has all that rich uses
 
 
 def write_data(text: str) -> None:
@@ -150,10 +151,10 @@ def prepare() -> None:
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
             os.fstat(number)
-        except OSError:  # closed: the next opened file would get this number and receive the output
+        except OSError:  # a closed stream: the next file to be opened would get its number and then receive the output
             os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - open as long as the process runs
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - never closed
     codecs.register_error("spell", _spell)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..core.exit_codes import MEANINGS
 
-SUMMARY = "Load-test a model service: did it hold, where did p95 spike, and why."
+SUMMARY = "Load-test a model service: find out whether it meets its objectives, where p95 spikes, and why."
 
 EXIT_CODES = "Exit codes: " + " · ".join(f"{code.value} {meaning}" for code, meaning in MEANINGS.items()) + "."
 
@@ -26,10 +26,9 @@ _OPTIONS = (
 class Verb:
     """One verb of the command line.
 
-    Attributes:
-        place: `module:function`, the module in this package.
-        summary: the first paragraph of the function's docstring (a test compares the two).
-        actions: functions of the same module, by the action's name, such as `rm` in `lt runs rm`.
+    Attributes: place: `module:function`, the module in this package. summary: the first paragraph of the function's
+        docstring (a test compares the two). actions: functions of the same module, by the action's name, such as `rm`
+        in `lt runs rm`.
     """
 
     place: str
@@ -40,12 +39,12 @@ class Verb:
 VERBS = {
     "scenarios": Verb(
         "scenarios:list_scenarios",
-        "List the scenarios: shape, most users, length, the requests of the plan, and what they are for.",
+        "List the scenarios: load shape, maximum number of users, duration, planned number of requests, and purpose.",
     ),
     "init": Verb(
         "init:init", "Write a scenario for a service from its OpenAPI document, and try each operation a few times."
     ),
-    "serve": Verb("serve:serve_here", "Run the target service here until Ctrl-C."),
+    "serve": Verb("serve:serve_here", "Run the target service on this machine until Ctrl-C."),
     "emulate": Verb(
         "emulate:emulate", "Run a local Cloud Run in front of the target service (or of any command) until Ctrl-C."
     ),
@@ -55,20 +54,23 @@ VERBS = {
     "run": Verb("run:run", "Run a scenario, record every request, print the summary and write the report."),
     "ab": Verb("ab:ab", "Run a scenario against two targets at once, and say whether B is slower than A."),
     "worker": Verb(
-        "worker:join", "Join a run on another machine: take the scenario from its master and send load until it ends."
+        "worker:join",
+        "Join a run on another machine: get the scenario from the run's master, and send load until the run ends.",
     ),
     "metrics": Verb(
         "metrics:metrics",
-        "Fetch the series of a run's Cloud Run service, wait until they cover the run, and store them with it.",
+        "Fetch the series of a run's Cloud Run service, wait until they cover the run, and store them in the run "
+        "folder.",
     ),
     "runs": Verb(
         "runs:list_recorded",
-        "List the recorded runs, oldest first: when (UTC), how long, how many requests, how each ended, and its label.",
+        "List the recorded runs, oldest first: start (UTC), duration, number of requests, outcome and label of each.",
         {"rm": "remove", "label": "label", "export": "export", "prune": "prune"},
     ),
     "report": Verb(
         "report:report",
-        "Render one run, or compare several: did it hold, where did p95 spike, why, and how do the runs differ.",
+        "Render one run, or compare several: whether the objectives held, where p95 spiked and why, how the runs "
+        "differ.",
     ),
     "doctor": Verb(
         "doctor:doctor",
@@ -91,7 +93,7 @@ def overview(width: int) -> str:
 def _table(rows: tuple[tuple[str, str], ...] | list[tuple[str, str]], width: int) -> list[str]:
     """Return the lines of a table with two columns.
 
-    If the terminal is too narrow for both, the second goes below the first.
+    If the terminal is too narrow for both columns, the second column is printed below the first.
     """
     left = max(len(name) for name, _ in rows) + 4
     indent = left if width >= left + 20 else 6

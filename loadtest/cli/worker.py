@@ -17,10 +17,11 @@ def join(
     ] = None,
     join_timeout: Annotated[str, typer.Option(help="How long to wait for the master.")] = "5m",
 ) -> int:
-    """Join a run on another machine: take the scenario from its master and send load until it ends.
+    """Join a run on another machine: get the scenario from the run's master, and send load until the run ends.
 
-    The master prints the command with its join secret, which is read from LT_JOIN_SECRET. Locust's protocol is not
-    encrypted: do this inside a private network only (docs/distributed.md).
+    The master prints the command for its workers. This command contains the join secret, which the worker reads from
+    LT_JOIN_SECRET. Locust's protocol is not encrypted: use this verb only inside a private network
+    (docs/distributed.md).
 
     Examples:
         LT_JOIN_SECRET=… python lt.py worker --master 10.0.0.2:5557

@@ -1,12 +1,12 @@
 """Decide whether one of our listeners may answer an HTTP request, by its Host, Origin, content type and secret.
 
-Every listener that `lt` opens is on loopback. That keeps other machines out, but not the web pages in a browser on
-this one. A page can
+Every listener that `lt` opens is on loopback. This keeps out other machines, but not web pages in a browser on this
+machine. A page can
 
     send a form or an image request to any port of this machine     -> Origin, Sec-Fetch-Site, content type, secret
     point its own name at 127.0.0.1 (DNS rebinding)                 -> Host: an address or `localhost`, never a name
 
-Every listener asks `Access.refusal` here, so that there is one set of rules. They are the rules of OWASP's Cross-Site
+Every listener calls `Access.refusal`, so that there is only one set of rules. They are the rules of OWASP's Cross-Site
 Request Forgery Prevention cheat sheet (origin check, custom header) and of the Fetch Metadata specification.
 """
 
@@ -24,8 +24,8 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 JSON = "application/json"
 
 NO_TOKEN_REASON = "LOCAL_ACCESS_TOKEN_MISSING"
-"""`google.rpc.ErrorInfo.reason` of a gRPC call without the secret. Our clients use it to distinguish this refusal from
-Google's."""
+"""`google.rpc.ErrorInfo.reason` of a gRPC call without the secret. With this reason, our clients distinguish the
+refusal from one of Google's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Refusal:
 class RequestHead:
     """The parts of a request that the rules look at.
 
-    If a header was sent twice, its values are joined by `, `; the result matches no rule.
+    If a header was sent twice, its values are joined by `, `, so that no rule accepts the result.
     """
 
     method: str
@@ -53,7 +53,7 @@ class RequestHead:
 
     @classmethod
     def of(cls, method: str, headers: Iterable[tuple[str, str]]) -> RequestHead:
-        """Return the head of a request with these headers, in any case and order."""
+        """Return the head of a request with these headers. Their case and order do not matter."""
         found: dict[str, str] = {}
         for name, value in headers:
             key = name.lower()
@@ -74,7 +74,7 @@ class Access:
     """The rules of one listener.
 
     Attributes:
-        secret: generated at each start; a client that knows it may do everything the listener can do.
+        secret: generated at each start; a client that knows the secret may do everything that the listener offers.
         names: the listener's host names besides loopback addresses and `localhost`; `*.suffix` is allowed.
     """
 
@@ -94,14 +94,16 @@ class Access:
         if foreign is not None:
             return foreign
         if needs_secret and not self.knows(bearer_of(head.authorization)):
-            return Refusal(401, "This needs the access token of this start: `Authorization: Bearer TOKEN`.")
+            return Refusal(
+                401, "This request needs the access token of the current start: `Authorization: Bearer TOKEN`."
+            )
         changes = head.method not in SAFE_METHODS
         if changes and (head.has_body or head.method != "DELETE") and not _is_json(head.content_type):
             return Refusal(415, f"Content-Type {head.content_type!r}: must be {JSON}.")
         return None
 
     def foreign(self, head: RequestHead) -> Refusal | None:
-        """Return why a request seems to come from a web page of another site; None when it does not."""
+        """Return why a request seems to come from a web page of another site; None if it does not."""
         if head.host is None or not self._answers_to(head.host):
             return Refusal(403, f"Host {head.host!r} is not a name of this listener: use http://127.0.0.1:PORT.")
         if head.origin is not None and head.origin not in (f"http://{head.host}", f"https://{head.host}"):
@@ -124,7 +126,7 @@ class Access:
 
 
 def host_name(host: str) -> str | None:
-    """Return the name in a Host header without its port, in lower case; None when it is malformed."""
+    """Return the name in a Host header without its port, in lower case; None if the header is malformed."""
     try:
         parts = urlsplit(f"//{host}")
         _ = parts.port  # ValueError: not a number
@@ -135,9 +137,10 @@ def host_name(host: str) -> str | None:
 
 
 def is_loopback_name(name: str) -> bool:
-    """Whether a host name can only mean this machine: a loopback address, or `localhost`.
+    """Whether a host name always means this machine: a loopback address, or `localhost`.
 
-    DNS cannot rebind an address. 0.0.0.0 also reaches loopback on Linux, but none of our clients asks for it.
+    DNS rebinding cannot change what an address means. On Linux, 0.0.0.0 also reaches loopback, but none of our clients
+    uses it.
     """
     if name == "localhost":
         return True
@@ -148,7 +151,7 @@ def is_loopback_name(name: str) -> bool:
 
 
 def bearer_of(authorization: str | None) -> str | None:
-    """Return the token of an `Authorization: Bearer TOKEN` header; None when it is of another kind."""
+    """Return the token of an `Authorization: Bearer TOKEN` header; None if the header has another form."""
     kind, _, token = (authorization or "").partition(" ")
     return token.strip() if kind.lower() == "bearer" and token.strip() else None
 

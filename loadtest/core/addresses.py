@@ -22,7 +22,7 @@ _URL_SIGNS = re.compile(r"[!-~]+")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 DEFAULT_MASTER_PORT = 5557
-"""Locust's default port for the master. A worker connects to this port if no other one is given."""
+"""Locust's default port for the master. A worker connects to this port if no other port is given."""
 
 
 def parse_address(text: str, *, option: str) -> tuple[str, int]:
@@ -65,7 +65,8 @@ def parse_base_url(text: str, *, option: str, instead: str = "") -> str:
         )
     if not is_host(host):
         raise UsageError(
-            f"`{option} {text}`: `{host}` is not a host name: letters, digits and - between dots, 63 at most."
+            f"`{option} {text}`: `{host}` is not a host name: between dots there may be letters, digits and -, at "
+            f"most 63 characters."
         )
     try:
         port = parts.port
@@ -74,7 +75,7 @@ def parse_base_url(text: str, *, option: str, instead: str = "") -> str:
     if port is not None and port < 1:
         raise UsageError(f"`{option} {text}`: the port must be a number from 1 to 65535.")
     if parts.query or parts.fragment or parts.username is not None:
-        raise UsageError(f"`{option} {text}`: give the base URL alone, without user, query or fragment.")
+        raise UsageError(f"`{option} {text}`: give only the base URL, without user, query or fragment.")
     return text.rstrip("/")
 
 

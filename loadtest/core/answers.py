@@ -16,7 +16,7 @@ MAX_DIFFERENCES = 5
 MAX_VALUE_CHARS = 80
 
 LARGE = 1e6
-"""Larger numbers have the tolerance of a number of this size."""
+"""Numbers above this size have the same tolerance as a number of this size."""
 
 WHOLE = "the whole answer"
 
@@ -32,9 +32,9 @@ class AnswerCheck:
     Attributes:
         ignore: fields that may differ: a name (`request_id`) at any depth, or a path from the top without list
             indexes (`meta.time`).
-        tolerance: how much numbers may differ, relative to the larger one. For numbers below 1 it is absolute. Numbers
-            above a million have the tolerance of a million, so that Unix times that are a second apart still differ.
-            Two whole numbers are compared exactly.
+        tolerance: how much numbers may differ, relative to the larger one. For numbers below 1, the tolerance is
+            absolute. For numbers above a million, the tolerance is that of a million, so that Unix times that differ by
+            a second still count as different. Two whole numbers are compared exactly.
     """
 
     ignore: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class AnswerCheck:
         if isinstance(self.ignore, str):
             raise ValueError(f"AnswerCheck(ignore={self.ignore!r}): give a tuple of names.")
         object.__setattr__(self, "ignore", tuple(self.ignore))
-        if not 0 <= self.tolerance < 1:  # this refuses NaN too
+        if not 0 <= self.tolerance < 1:  # NaN is rejected too
             raise ValueError(f"AnswerCheck(tolerance={self.tolerance}): must be at least 0 and below 1, such as 1e-6.")
 
     def ignores(self, path: tuple[str, ...]) -> bool:
@@ -62,10 +62,10 @@ class Difference:
 
 
 def differences(expected: bytes, got: bytes, check: AnswerCheck) -> list[Difference]:
-    """Return the first fields in which two answers differ; empty when they are equal by `check`.
+    """Return the first fields in which two answers differ; empty if they are equal by the rules of `check`.
 
-    JSON is compared as values: the order of an object's fields and white space do not count. Anything else is compared
-    byte by byte.
+    JSON is compared as values: the order of an object's fields and white space do not count. All other bodies are
+    compared byte by byte.
     """
     if expected == got:
         return []
@@ -98,7 +98,7 @@ _Path = tuple[str | None, ...]
 def _unequal(before: Any, now: Any, check: AnswerCheck) -> Iterator[tuple[_Path, Any, Any]]:
     """Yield the fields that differ, from the top level down.
 
-    The function keeps its own stack, because JSON may be nested deeper than Python can recurse.
+    The function uses its own stack, because JSON may be nested more deeply than Python allows functions to recurse.
     """
     waiting: list[tuple[_Path, Any, Any]] = [((), before, now)]
     while waiting:
@@ -132,7 +132,7 @@ def _same(a: Any, b: Any, tolerance: float) -> bool:
 def _parsed(content: bytes) -> Any:
     try:
         return orjson.loads(content)
-    except ValueError:  # NaN: many Python services send it
+    except ValueError:  # NaN, which many Python services send
         return json.loads(content)
 
 

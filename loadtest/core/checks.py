@@ -16,7 +16,7 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the doctor: what was checked, what was found, and the command that fixes it ("" when good)."""
+    """One line of the doctor: what was checked, what was found, and the command that fixes it ("" if all is well)."""
 
     mark: Mark
     name: str

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 LEAST_STEP_S = 0.25
-"""A smaller difference comes from slewing (at most 0.05 %) or from an interrupted reading, and is ignored."""
+"""Smaller differences are ignored, because they come from slewing (at most 0.05 %) or from a reading that was
+interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClockStep:
-    """A step of the machine's wall clock: its size, and its time (UTC ns) on this process's clock."""
+    """A step of the machine's wall clock: its size, and the time of the step (UTC ns) on this process's clock."""
 
     at_ns: int
     by_s: float
@@ -23,10 +24,9 @@ class AnchoredClock:
     """A clock that reads UTC once, when it is created, and then follows the monotonic clock.
 
     Every timestamp of a process comes from such a clock. If the wall clock is set during a run (by hand, by NTP, when a
-    virtual machine wakes up), no row, rate or phase moves.
+    virtual machine wakes up), the times of rows, rates and phases are not affected.
 
-    Attributes:
-        ahead_ns: UTC ns of this clock minus `monotonic_ns()`: constant.
+    Attributes: ahead_ns: UTC ns of this clock minus `monotonic_ns()`, which is constant.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class AnchoredClock:
         return ClockStep(self.now_ns(), moved_ns / 1e9)
 
     def _ahead_now_ns(self) -> int:
-        """Return how far the wall clock is ahead of the monotonic clock, from the fastest of three readings."""
+        """Return how far the wall clock is ahead of the monotonic clock. Of three readings, the fastest is used."""
         readings = []
         for _ in range(3):
             before_ns = self._monotonic_ns()

@@ -37,4 +37,4 @@ ALL = (
     MEMORY,
     BILLABLE_TIME,
 )
-"""The metrics that are fetched after a run. The emulator records the same ones."""
+"""The metrics that are fetched after a run. The emulator records the same metrics."""

@@ -1,4 +1,4 @@
-"""Hold the defaults, limits and valid settings of Cloud Run that Google publishes, in one dated table.
+"""Define the defaults, limits and valid settings of Cloud Run that Google publishes, in one dated table.
 
 Sources, read 2026-11-26: cloud.google.com/run/docs/about-instance-autoscaling, …/configuring/services/cpu,
 …/configuring/services/memory-limits, …/about-concurrency, …/configuring/request-timeout, …/configuring/max-instances.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 CONCURRENCY = 80
-"""The default if a service is created through the API, as `lt` does it (gcloud and Terraform set 80 × vCPU, at most
+"""The default for services that are created through the API, as `lt` does (gcloud and Terraform set 80 × vCPU, at most
 1000)."""
 
 CPU, MEMORY_MIB, TIMEOUT_S, PORT = 1.0, 512.0, 300.0, 8080
@@ -21,11 +21,11 @@ DEPLOYED_MAX_INSTANCES = 20
 mistake."""
 
 TARGET_RATIO = 0.60
-"""The autoscaler adds an instance above this share of the CPU or of the concurrency. A service can set it from 0.10 to
-0.95."""
+"""The autoscaler adds an instance above this share of the CPU or of the concurrency. A service can set this target from
+0.10 to 0.95."""
 
 IDLE_S, KNATIVE_IDLE_S = 900.0, 30.0
-"""How long Cloud Run keeps an idle instance, and how long Knative does (its scale-to-zero grace period)."""
+"""How long Cloud Run and Knative keep an idle instance (in Knative this is the scale-to-zero grace period)."""
 
 SERVICE = "default-service"
 """The default name of a service, on Cloud Run and on the emulator."""
@@ -44,8 +44,8 @@ LEAST_MEMORY_MIB_FOR_CPU = ((4.0, 2 * 1024.0), (6.0, 4 * 1024.0), (8.0, 4 * 1024
 """(vCPU, MiB): with this many vCPU or more, an instance needs at least this much memory."""
 
 BOOSTED_CPU = ((1.0, 2.0), (2.0, 4.0), (4.0, 8.0), (6.0, 8.0), (8.0, 8.0))
-"""Startup CPU boost: an instance with up to the first number of vCPU gets the second number while it starts, and for
-10 s after."""
+"""Startup CPU boost: an instance with up to the first number of vCPU gets the second number while it starts, and for 10
+s afterwards."""
 
 BOOST_AFTER_START_S = 10.0
 
@@ -70,11 +70,20 @@ def not_a_setting(*, cpu: float, memory_mib: float, concurrency: int) -> str:
         (LEAST_MEMORY_MIB <= memory_mib <= MOST_MEMORY_MIB, f"{memory_mib:g} MiB: must be 128 MiB to 32 GiB."),
     ]
     for below, most in MOST_MEMORY_MIB_BELOW_1_CPU:
-        rules.append((cpu >= below or memory_mib <= most, f"{size}: below {below:g} vCPU at most {most:g} MiB."))
+        rules.append(
+            (cpu >= below or memory_mib <= most, f"{size}: below {below:g} vCPU, at most {most:g} MiB are allowed.")
+        )
     for above, least in LEAST_CPU_FOR_MEMORY:
-        rules.append((memory_mib <= above or cpu >= least, f"{size}: above {above / 1024:g} GiB needs {least:g} vCPU."))
+        rules.append(
+            (
+                memory_mib <= above or cpu >= least,
+                f"{size}: more than {above / 1024:g} GiB needs at least {least:g} vCPU.",
+            )
+        )
     for from_cpu, least in LEAST_MEMORY_MIB_FOR_CPU:
-        rules.append((cpu < from_cpu or memory_mib >= least, f"{size}: {from_cpu:g} vCPU need {least / 1024:g} GiB."))
+        rules.append(
+            (cpu < from_cpu or memory_mib >= least, f"{size}: {from_cpu:g} vCPU need at least {least / 1024:g} GiB.")
+        )
     return next((sentence for holds, sentence in rules if not holds), "")
 
 

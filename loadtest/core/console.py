@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 Update = Callable[[str], None]
-"""A function that replaces the text of a status."""
+"""A function that replaces the status text."""
 
 
 class Console(Protocol):

@@ -1,4 +1,4 @@
-"""Read the rows of a data file as dicts, in order and a few at a time, whatever the size of the file."""
+"""Read the rows of a data file as dicts, in order and a few at a time, so the size of the file does not matter."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[list[R
         columns: the columns to keep; None keeps all.
 
     Raises:
-        DataFileError: the file does not exist, lacks a requested column or is damaged; the message says which.
+        DataFileError: the file does not exist, has no requested column, or is damaged; the message says which.
     """
     readers = {".parquet": _parquet, ".csv": _csv, ".tsv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines}
     reader = readers.get(path.suffix.lower())
@@ -50,7 +50,9 @@ def batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[list[R
 
 
 def count_rows(path: Path) -> int:
-    """Return how many rows a file has. A Parquet file contains the number; any other file is read once to count.
+    """Return how many rows a file has.
+
+    A Parquet file contains the number; any other file is read once to count its rows.
 
     Raises:
         DataFileError: as in `batches`.

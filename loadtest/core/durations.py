@@ -12,7 +12,7 @@ EXAMPLES = "90s, 2m or 1h30m"
 
 
 def parse_duration_s(text: str) -> float:
-    """Return seconds. A number without a unit is in seconds. Units go from large to small, each at most once.
+    """Return seconds. A number without a unit is in seconds. Units are written from large to small, each at most once.
 
     Raises:
         ValueError: the text is not a duration; the message gives the reason without the text.
@@ -21,7 +21,7 @@ def parse_duration_s(text: str) -> float:
     while at < len(text) or not at:
         part = _PART.match(text, at)
         if part is None or part.end() == at:
-            raise ValueError(f"give a length of time such as {EXAMPLES}")
+            raise ValueError(f"give a duration such as {EXAMPLES}")
         number, unit = part.groups()
         if not unit and (at or part.end() < len(text)):
             raise ValueError(f"`{number}` needs a unit: s, m (min) or h")

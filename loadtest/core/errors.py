@@ -2,7 +2,7 @@
 
     LoadTestError
     ├── UsageError               the command line is wrong: nothing was started        exit 2
-    │   ├── UnknownRunError      no run of that name, or several
+    │   ├── UnknownRunError      no run has this name, or several have it
     │   └── ObjectiveError       an objective that cannot be parsed; points at the column
     └── UnusableError            the tool, the machine or the target could not be used        exit 4
         ├── TargetError          the service under test does not answer, or its answer cannot be used
@@ -12,8 +12,9 @@
         └── RunFolderError       a run folder that cannot be read or written
             └── FormatVersionError   written by another version of the format
 
-Every message is a printable sentence that says what is wrong, the value, and what to do. Program flow
-reads the class and `cure`, never the text. Only `lt.py` prints them, and only `lt.py` turns a class into an exit code.
+Every message is a printable sentence that says what is wrong, the value, and what to do. Code that handles an error
+looks at its class and its `cure`, never at its text. Only `lt.py` prints errors, and only `lt.py` converts a class into
+an exit code.
 """
 
 from __future__ import annotations

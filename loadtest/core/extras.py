@@ -1,4 +1,4 @@
-"""List the extras of an installation, and say which extra a feature needs."""
+"""List the optional extras of the package, and say which extra a feature needs."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def missing_extra(error: ModuleNotFoundError) -> UnusableError | None:
 def _is_installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except (ModuleNotFoundError, ValueError):  # its parent module is missing, or only partly loaded
+    except (ModuleNotFoundError, ValueError):  # the parent of the module is missing, or only partly loaded
         return False
 
 
 def _sentence(extra: str, what: str, module: str) -> str:
-    return f"{what} needs `{module}`, which is not installed: `{_install(extra)}` (or `lt[all]`) brings it."
+    return f"{what} needs `{module}`, which is not installed: `{_install(extra)}` (or `lt[all]`) installs it."
 
 
 def _install(extra: str) -> str:

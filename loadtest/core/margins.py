@@ -42,7 +42,7 @@ def parse_margin(text: str) -> Margin:
     found = _MARGIN.fullmatch(text.strip())
     if found is None:
         raise UsageError(
-            f"`--fail-on-regression {text}`: write p50, p95 or p99 and how much more is allowed, as p95=5% or "
+            f"`--fail-on-regression {text}`: write p50, p95 or p99 and the allowed increase, such as p95=5% or "
             '"p95(POST /predict)=10%".'
         )
     scope = (found["scope"] or "").strip()

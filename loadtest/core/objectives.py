@@ -45,7 +45,8 @@ METRICS: dict[str, Unit] = {
 """All metrics other than percentiles (such as `p95`), with their units."""
 
 PLATFORM_METRICS = frozenset({"instances", "cold_starts", "cost", "cpu"})
-"""Metrics that the platform reports. They are known only after a run; an objective is undecided if they are missing."""
+"""Metrics that the platform reports. They are known only after a run; if they are missing, the objective is
+undecided."""
 
 WHOLE_METRICS = PLATFORM_METRICS | {"wrong_answers"}
 """Metrics that are known only after a run, and only for all endpoints together."""
@@ -54,10 +55,11 @@ LIVE_METRICS: dict[str, Unit] = {"oldest": Unit.MS}
 """Metrics that are known only during a run: how long the oldest request in flight has waited."""
 
 IMPLIED = "error_rate < 1%"
-"""Every run that does not bound errors itself has this objective, so that a run full of failures does not pass."""
+"""Every run whose objectives do not limit errors gets this objective, so that a run with many failures does not
+pass."""
 
 IMPLIED_OF_ANSWERS = "wrong_answers = 0"
-"""The objective of a run that compares answers and does not bound wrong answers itself."""
+"""A run that compares answers gets this objective, unless its own objectives limit wrong answers."""
 
 GRAMMAR = "METRIC[(PHASE | METHOD NAME[, PHASE])] < | <= | > | >= LIMIT [for DURATION]"
 EXAMPLES = (
@@ -126,7 +128,7 @@ class Objective:
 
     @property
     def bounds_errors(self) -> bool:
-        """Whether it sets an upper limit on the errors of the whole run or of its steady phase."""
+        """Whether the objective sets an upper limit on the errors of the whole run or of its steady phase."""
         return self.metric == "error_rate" and self.upper and self.endpoint is None and self.phase in ("all", "steady")
 
     def met_by(self, value: float) -> bool:
@@ -135,7 +137,7 @@ class Objective:
 
     @property
     def upper(self) -> bool:
-        """Whether the limit is an upper one (`<`, `<=`)."""
+        """Whether the limit is an upper limit (`<`, `<=`)."""
         return self.comparison.startswith("<")
 
 
@@ -145,8 +147,8 @@ def with_implied(texts: Iterable[str], *, implied: bool = True, checks_answers: 
     Args:
         texts: the objectives as written.
         implied: whether to add implied objectives.
-        checks_answers: whether answers were compared. IMPLIED_OF_ANSWERS is then added if no objective bounds wrong
-            answers. IMPLIED is added if none bounds errors.
+        checks_answers: whether answers were compared. IMPLIED_OF_ANSWERS is then added if no objective limits wrong
+            answers. IMPLIED is added if no objective limits errors.
 
     Raises:
         ObjectiveError: a text is not an objective.
@@ -165,7 +167,7 @@ def parse_objective(text: str, *, live: bool = False) -> Objective:
 
     Args:
         text: see GRAMMAR.
-        live: whether it is a condition on a run in progress, for which LIVE_METRICS are known.
+        live: whether it is a condition on a run in progress, for which LIVE_METRICS are known too.
 
     Raises:
         ObjectiveError: the text is not an objective; the message repeats it with a mark below the wrong column.
@@ -185,7 +187,7 @@ class _Parser:
         metric, quantile, unit = self._metric()
         endpoint, phase = self._scope()
         if metric in WHOLE_METRICS and endpoint is not None:
-            raise self._error(f"`{metric}` is not known by endpoint")
+            raise self._error(f"`{metric}` is not known for single endpoints")
         comparison = self._comparison(unit)
         limit = self._limit(unit)
         window_s = self._window()
@@ -214,7 +216,7 @@ class _Parser:
         raise self._error(f"`{word}` is not a metric: {known}")
 
     def _scope(self) -> tuple[EndpointName | None, str]:
-        """Read `(PHASE)`, `(METHOD NAME)` or `(METHOD NAME, PHASE)`; a name may hold parentheses and commas."""
+        """Read `(PHASE)`, `(METHOD NAME)` or `(METHOD NAME, PHASE)`; a name may contain parentheses and commas."""
         self._space()
         if not self.text.startswith("(", self.at):
             return None, "all"
@@ -293,7 +295,7 @@ class _Parser:
         return round(seconds)
 
     def _suffix(self, scale: dict[str, float]) -> str | None:
-        """Parse the longest unit of `scale` at this position, and move past it."""
+        """Parse the longest unit of `scale` that begins at this position, and move past it."""
         for name in sorted(scale, key=len, reverse=True):
             after = self.at + len(name)
             if self.text.startswith(name, self.at) and not self.text[after : after + 1].isalnum():

@@ -11,17 +11,17 @@ Point = tuple[float, float]
 
 
 FULL_RATIO = 0.95
-"""The load counts as steady from 95 % of its maximum, because rounding to whole users can leave a shape at 299 of
-300."""
+"""The load counts as steady from 95 % of its maximum, because rounding to whole users can make a shape end at 299 of
+300 users."""
 
 STEADY_AT_LEAST_S = 5
-"""A shorter plateau is the top of a ramp."""
+"""A plateau that is shorter than this is only the top of a ramp."""
 
 
 def users_at(points: Sequence[Point], elapsed_s: float) -> float | None:
     """Return the planned users at a time; None before the first point and from the last point on.
 
-    Two points at the same time form a jump: from that time on, the second one counts.
+    Two points at the same time form a jump: from that time on, the second point applies.
     """
     after = bisect_right(points, elapsed_s, key=lambda point: point[0])
     if not 0 < after < len(points):

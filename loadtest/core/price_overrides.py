@@ -13,7 +13,7 @@ def overrides(path: Path | None, *, free_tier: bool) -> dict[str, object]:
     """Return the fields of `core.prices.Prices` that `--prices` and `--free-tier` replace.
 
     Raises:
-        UsageError: the file cannot be read, or has a field that is not a price; the text lists the valid fields.
+        UsageError: the file cannot be read, or has a field that is not a price; the message lists the valid fields.
     """
     given: dict[str, object] = {}
     if path is not None:

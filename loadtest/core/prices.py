@@ -1,4 +1,4 @@
-"""Hold Cloud Run's list prices as one dated table that a caller may override."""
+"""Define Cloud Run's list prices in one dated table that a caller may override."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Prices:
         free_vcpu_s: free vCPU-seconds a month.
         free_gib_s: free GiB-seconds a month.
         free_requests: free requests a month.
-        free_tier: whether the free amounts are subtracted, as if nothing else used them.
+        free_tier: whether the free amounts are subtracted, on the assumption that nothing else uses them.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -80,10 +80,10 @@ class Prices:
     def run_usd(
         self, instance_s: float, requests: float, *, vcpu: float, memory_gib: float, idle_s: float = 0.0
     ) -> float:
-        """Return the price of a run: of its requests, and of the seconds in which instances start, serve or idle.
+        """Return the price of a run: of its requests, and of the time in which instances start, serve or are idle.
 
-        Idle instances are billed only if min-instances keeps them. The price does not include network, builds and logs,
-        nor the cost of min-instances before and after the run.
+        Idle instances are billed only if min-instances keeps them. The price does not include network, builds, logs, or
+        the cost of min-instances before and after the run.
         """
         busy = (
             (instance_s * vcpu, self.vcpu_usd_per_s, self.free_vcpu_s, TIER_1.vcpu_usd_per_s),
@@ -108,7 +108,7 @@ class Prices:
         where = region or "region not known"
         return (
             f"list prices of {self.as_of.isoformat()}, tier {self.tier} ({where}), request-based billing",
-            "the monthly free tier subtracted, as if nothing else used it"
+            "the monthly free tier is subtracted, on the assumption that nothing else uses it"
             if self.free_tier
             else "free tier not counted",
         )

@@ -27,7 +27,8 @@ def argv_of(text: str) -> tuple[str, ...]:
 def with_variables(argv: Sequence[str], variables: Mapping[str, str]) -> list[str]:
     """Return the arguments with each `$NAME` or `${NAME}` replaced by the variable's value, if the variable is given.
 
-    A command runs without a shell, and a service gets its port from `--port $PORT`.
+    This replaces the shell, which is not used to run a command: for example, `--port $PORT` passes the port to a
+    service.
     """
 
     def value(found: re.Match[str]) -> str:
@@ -40,7 +41,7 @@ def cpu_of(text: str) -> float:
     """Return vCPUs from `2`, `0.5` or `500m`.
 
     Raises:
-        ValueError: the text is not such a quantity, or it is not above 0.
+        ValueError: the text is not such a quantity, or the quantity is not above 0.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(m?)", text.strip())
     cpu = float(match[1]) / (1000 if match[2] else 1) if match else 0.0
@@ -53,7 +54,7 @@ def memory_bytes_of(text: str) -> int:
     """Return bytes from `512Mi`, `4Gi` or `1G`.
 
     Raises:
-        ValueError: the text is not such a quantity, or it is not above 0.
+        ValueError: the text is not such a quantity, or the quantity is not above 0.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(Ki|Mi|Gi|k|M|G|)", text.strip())
     memory_bytes = int(float(match[1]) * _BYTES[match[2]]) if match else 0

@@ -11,12 +11,12 @@ _STEM = (
     r" | credentials? | session[_-]?(?:id|key) | signature | \bsig | jwt | assertion | authorization | cookie)"
     r"(?:[_-]?(?:id|value|key|hash))?"
 )
-"""The end of a name whose value is a credential. The beginning of the name (`x-csrf-`, `refresh_`) does not matter.
+"""The end of a name whose value is a credential. What comes before it (`x-csrf-`, `refresh_`) does not matter.
 `tokens=` and `tokenizer:` do not match, because they are counts and names of language models."""
 
 _QUOTE = r"(?:\\*['\"])"
 _TO = rf"(?: {_QUOTE}? \s* [:=] \s* | {_QUOTE} \s* , \s* )"
-"""The text between a name and its value: `=`, `: `, `": "`, or `, ` in the pairs of headers that some clients print:
+"""The text between a name and its value: `=`, `: `, `": "`, or `, ` as in the header pairs that some clients print:
 `('a', 'b')`."""
 
 _QUOTED = r"""(?: b? (?P<quote>\\*["']) (?: (?! (?<!\\) (?P=quote) ) [^\n] )* )"""
@@ -42,12 +42,12 @@ _SECRET = re.compile(
 
 
 def redact(text: str) -> str:
-    """Return `text` with everything that looks like a secret replaced by MARK; the name before it is kept.
+    """Return `text` in which MARK replaces everything that looks like a secret; the name before the secret is kept.
 
-    Covered: `Authorization`, `Cookie` and `Set-Cookie` headers, bearer and basic credentials, passwords and tokens as
-    `key=value`, JSON, Python or header pairs, credentials in URLs, tokens in query strings, private keys, and tokens of
-    known shapes. It does not find a secret that looks like a word and has no name before it. The time is linear in the
-    length of the text, unless the text has many quotation marks.
+    The function covers `Authorization`, `Cookie` and `Set-Cookie` headers, bearer and basic credentials, passwords and
+    tokens as `key=value`, JSON, Python or header pairs, credentials in URLs, tokens in query strings, private keys, and
+    tokens whose form is known. A secret that looks like a word and has no name before it is not found. The time is
+    linear in the length of the text, unless the text has many quotation marks.
     """
     return _SECRET.sub(_marked, text)
 

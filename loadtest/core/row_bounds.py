@@ -1,4 +1,4 @@
-"""Limit the numbers of a row, whatever their source. A number outside the limits is left out."""
+"""Define limits for the numbers of a row, whatever their source. A number outside the limits is left out."""
 
 from __future__ import annotations
 

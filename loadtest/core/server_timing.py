@@ -8,18 +8,18 @@ ENTRY = "predict"
 """The entry with the time that the service itself worked on a request, such as `predict;dur=1.5` (in ms)."""
 
 MAX_US = int(MAX_LATENCY_MS) * 1000
-"""Longer durations are rejected, because a row cannot hold them."""
+"""Longer durations are rejected, because a row cannot store them."""
 
 
 def us_of_ms(text: str | bytes) -> int:
     """Return whole µs from a number of ms given as text, rounded half up.
 
     Raises:
-        ValueError: it is not a number, is not finite, is negative, or is above MAX_US.
+        ValueError: the text is not a number, or the number is not finite, is negative, or is above MAX_US.
     """
     try:
         duration_us = int(float(text) * 1000 + 0.5)
-    except OverflowError:  # inf; int(nan) raises ValueError by itself
+    except OverflowError:  # for inf; int(nan) already raises ValueError
         raise ValueError(f"{text!r} is not finite") from None
     if not 0 <= duration_us <= MAX_US or float(text) < 0:
         raise ValueError(f"{text!r} is not a duration")
@@ -27,7 +27,7 @@ def us_of_ms(text: str | bytes) -> int:
 
 
 def server_us(value: str) -> int | None:
-    """Return the duration of ENTRY in a header's value, in µs; None when the value has no such entry or duration.
+    """Return the duration of ENTRY in a header's value, in µs; None if the value has no such entry or no duration.
 
     Raises:
         ValueError: the duration is not a number that `us_of_ms` accepts.

@@ -31,8 +31,8 @@ def temporary_folder(kind: str) -> Iterator[Path]:
 
 
 def hold(folder: Path) -> int:
-    """Keep a folder as long as this process lives. Return the descriptor of the lock."""
-    import fcntl  # Windows lacks this module; `lt` does not run there
+    """Lock a folder so that it is kept as long as this process lives. Return the descriptor of the lock."""
+    import fcntl  # Windows does not have this module, and `lt` does not run there
 
     unlocked = folder / f"new-{os.getpid()}"
     lock = os.open(unlocked, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -42,9 +42,10 @@ def hold(folder: Path) -> int:
 
 
 def remove_leftovers() -> None:
-    """Remove this user's folders that were held by processes which have all ended.
+    """Remove those folders of this user whose processes have all ended.
 
-    A folder of another origin has no such files, and a folder that others can write to is not trusted, so both stay.
+    Folders that other programs created have no such files, and folders that other users can write to are not trusted,
+    so neither kind is removed.
     """
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         if is_private(folder) and _is_left(folder):
@@ -68,7 +69,7 @@ def _is_left(folder: Path) -> bool:
         for held in folder.glob(f"{_HELD}*"):
             locks.append(os.open(held, os.O_WRONLY | os.O_NOFOLLOW))
             fcntl.flock(locks[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # its process lives, or the file is gone
+    except OSError:  # the process that locked the file is alive, or the file is gone
         return False
     finally:
         for lock in locks:

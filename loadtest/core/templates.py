@@ -11,7 +11,7 @@ ULID; 16 or more letters and figures mixed as in base64; an IPv4 address; an e-m
 `- _ . : ~ , ; = @ ! $ ( ) * +`; four or more figures after letters |
 | itself | words, slugs, camelCase, versions (`v1`, `v2beta1`, `1.2.3`), `oauth2`, `sha256`, `i18n` |
 
-In a query, the names of the parameters are kept, and the values that are words. Other values (ids, numbers and texts
+In a query, the names of the parameters and the values that are words are kept. Other values (ids, numbers and texts
 longer than 24 characters) become `{name}`. A fragment is left out.
 """
 
@@ -45,13 +45,14 @@ _EXTENSION = re.compile(r"[A-Za-z][A-Za-z0-9]{0,4}")
 MIXED_CHARS = 16
 MIXED_RATIO = {0: 0.45, 1: 0.4}
 """A segment of at least MIXED_CHARS characters counts as base64 if enough pairs of neighbouring characters are of
-different kinds (capital, small, digit). MIXED_RATIO is the smallest share of such pairs by the segment's number of
-digits; with two or more digits it is 0.3. Random letters and digits have 0.62, `getUserProfileDetailsByName` has 0.38
+different kinds (capital, small, digit). MIXED_RATIO gives the smallest share of such pairs for each number of digits in
+the segment; for two or more digits it is 0.3. Random letters and digits have 0.62, `getUserProfileDetailsByName` has
+0.38
 and `OAuth2AuthorizationServer` has 0.25."""
 
 
 def path_template(path: str) -> str:
-    """Return the endpoint that a path with its query belongs to: `/users/17?page=2` gives `/users/{id}?page={page}`.
+    """Return the endpoint to which a path with its query belongs: `/users/17?page=2` gives `/users/{id}?page={page}`.
 
     Idempotent. The scheme and host of a whole URL are kept.
     """
@@ -144,7 +145,7 @@ _ERROR_IDS = re.compile(
 
 
 def text_template(text: str) -> str:
-    """Return the kind of an error's text: texts that differ only in ids and numbers are of one kind.
+    """Return the kind of an error's text: texts that differ only in ids and numbers are of the same kind.
 
     UUIDs, memory addresses, hashes and mixed tokens become `{id}`, points in time `{date}`, and numbers `{n}`. Numbers
     that matter are kept: HTTP statuses, error codes, IP addresses, ports and time limits (`within 5`).

@@ -15,5 +15,5 @@ folder."""
 
 
 def of_side(variable: str, mark: str) -> str:
-    """Return the variable's name for one of two targets (`a`, `b`), because each target has its own value."""
+    """Return the name of the variable for one of two targets (`a`, `b`); each target has its own variable."""
     return f"{variable}_{mark.upper()}" if mark else variable

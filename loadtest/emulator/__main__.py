@@ -1,7 +1,7 @@
 """Run one emulator as a separate process, `python -m loadtest.emulator`, controlled through its stdin and stdout.
 
-It reads one line of JSON (`handle.EmulatorConfig`), and writes one once the service is READY or FAILED
-(`handle.StartResult`). Events go to stderr. The end of stdin, SIGINT or SIGTERM stops everything, so that nothing is
+The process reads one line of JSON (`handle.EmulatorConfig`), and writes one line of JSON when the service is READY or
+FAILED (`handle.StartResult`). Events go to stderr. The end of stdin, SIGINT or SIGTERM stops everything, so nothing is
 left behind, however the parent process ends. A second signal ends the emulator at once.
 """
 
@@ -22,7 +22,10 @@ from .running import running_emulator
 
 
 def main(arguments: Sequence[str] = ()) -> None:
-    """Read the configuration from stdin, and serve until a signal or the end of stdin. There are no arguments."""
+    """Read the configuration from stdin, and serve until a signal or the end of stdin.
+
+    The process takes no arguments.
+    """
     del arguments
     config = EmulatorConfig.from_json(sys.stdin.readline())
     try:

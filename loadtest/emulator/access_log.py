@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 PIPE_BYTES = 1024 * 1024
-"""Size of the pipe. It holds about 25,000 unread lines; an unprivileged process cannot get more."""
+"""Size of the pipe. A pipe of this size can hold about 25,000 unread lines; the kernel does not give an unprivileged
+process a larger pipe."""
 
 _F_SETPIPE_SZ = 1031  # from fcntl.h; Linux only
 
@@ -24,7 +25,7 @@ class Answered:
         slot: the slot of the instance that served it; None if it reached no instance (429, or the client had left).
         pending_ms: time in the queue.
         total_ms: time from the request's first byte to the answer's last byte.
-        in_flight: number of other requests at that instance when this one ended.
+        in_flight: number of other requests at that instance when this request ended.
     """
 
     status: int
@@ -60,7 +61,7 @@ class AccessLog:
 
     def startup(self) -> None:
         """Start reading."""
-        with contextlib.suppress(OSError):  # macOS pipes hold 64 KiB, and the call does not exist there
+        with contextlib.suppress(OSError):  # on macOS a pipe has 64 KiB, and there is no such call
             fcntl.fcntl(self.write_fd, _F_SETPIPE_SZ, PIPE_BYTES)
         os.set_blocking(self._read_fd, False)
         asyncio.get_running_loop().add_reader(self._read_fd, self.read)

@@ -33,7 +33,8 @@ ANSWER_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
 )
-"""Headers of every answer. They stop web pages of other sites from using the answer, even as an image or a script."""
+"""Headers of every answer. They prevent web pages of other sites from using the answer, even as an image or a
+script."""
 
 
 class _Server(uvicorn.Server):
@@ -45,7 +46,7 @@ class _Server(uvicorn.Server):
 
 
 class Guard:
-    """An ASGI application that forwards the requests that `access` admits.
+    """An ASGI application that forwards only the requests that `access` allows.
 
     Every request needs the secret, except GET and HEAD of /state.
     """
@@ -123,7 +124,8 @@ class ApiListener:
             self._listener = await asyncio.start_server(self._let_in, "127.0.0.1", port)
         except OSError as error:
             raise EmulatorError(
-                f"Port {port} on 127.0.0.1 cannot be used ({error.strerror}): give another --api-port, or 0 for any."
+                f"Port {port} on 127.0.0.1 cannot be used ({error.strerror}): give another --api-port, or 0 for any "
+                f"free port."
             ) from error
         self.port = self._listener.sockets[0].getsockname()[1]
 
@@ -156,7 +158,7 @@ class ApiListener:
             inner_writer.write(first)
             await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client left, sent nothing, or the emulator stops
+            pass  # the client closed the connection or sent nothing, or the emulator is stopping
         finally:
             self._open.discard(task)
             writer.close()

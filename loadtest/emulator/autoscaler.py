@@ -4,9 +4,10 @@ The code is pure: it takes the time and the observations and returns a decision 
 it.
 
 There are two policies. `CloudRun` follows what Google publishes (cloud.google.com/run/docs/about-instance-autoscaling,
-read 2026): the larger of two drivers, each averaged over a minute and aimed at 60 %. How Cloud Run starts instances
-from zero and in bursts is not published: `on demand` is our model of it. `Knative` is the pod autoscaler of
-knative.dev/docs/serving/autoscaling (KPA) with its default settings.
+read 2026): the larger of two numbers of instances, one for CPU and one for concurrency; both are averaged over a minute
+and have a target of 60 %. Google does not publish how Cloud Run starts instances from zero and in bursts; `on demand`
+is our model of this. `Knative` is the pod autoscaler of knative.dev/docs/serving/autoscaling (KPA) with its default
+settings.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ WINDOW_S = 60.0
 PANIC_WINDOW_S = 6.0
 
 Driver = Literal["min", "cpu", "concurrency", "on demand", "max", "panic", "none"]
-_EPSILON = 1e-9  # tolerance for rounding, so that 6 instances at exactly 60 % stay 6
+_EPSILON = 1e-9  # a tolerance for rounding, so that at exactly 60 % the number of 6 instances does not change
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The settings of a revision; `cpu` in vCPU per instance."""
+    """The settings of a revision; `cpu` is the number of vCPU per instance."""
 
     cpu: float
     concurrency: int
@@ -53,8 +54,8 @@ class Observed:
         concurrency: requests at instances or pending, averaged over the last minute.
         panic_concurrency: the same, averaged over the last 6 s.
         last_request_ago_s: time since the last request; None if there was none.
-        panic_since_s: from the last decision (Knative).
-        panic_desired: from the last decision (Knative).
+        panic_since_s: the value in the last decision (Knative).
+        panic_desired: the value in the last decision (Knative).
     """
 
     limits: Limits
@@ -102,9 +103,9 @@ class Policy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CloudRun:
-    """Cloud Run's policy: the largest of CPU driver, concurrency driver and on demand, between min and max instances.
+    """Cloud Run's policy: the largest number by CPU, by concurrency and on demand, between min and max instances.
 
-    After a minute without a request only the minimum is desired, even if idle processes use CPU.
+    After a minute without a request, only the minimum number is desired, even if idle processes use CPU.
     """
 
     cpu_target_ratio: float = cloud_run.TARGET_RATIO
@@ -211,14 +212,17 @@ class Knative:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """An instance that may be stopped: its name and its idle time."""
+    """The name and the idle time of an instance that may be stopped."""
 
     name: str
     idle_s: float
 
 
 def to_stop(idle: Iterable[Idle], *, idle_limit_s: float, may_go: int) -> list[str]:
-    """Return at most `may_go` instances that have been idle for long enough, the longest idle first."""
+    """Return at most `may_go` instances that have been idle for long enough.
+
+    Those that have been idle longest come first.
+    """
     over = sorted(
         (instance for instance in idle if instance.idle_s >= idle_limit_s), key=lambda instance: -instance.idle_s
     )
@@ -226,7 +230,7 @@ def to_stop(idle: Iterable[Idle], *, idle_limit_s: float, may_go: int) -> list[s
 
 
 class Window:
-    """The average of a quantity over the last seconds. Each value holds until the next one.
+    """The average of a quantity over the last seconds. Each value applies until the next value is set.
 
     Before the window is full, the average covers the time so far.
     """
@@ -255,7 +259,7 @@ class Window:
 
 
 class Peak:
-    """The largest of the values of the last seconds."""
+    """The largest value of the last seconds."""
 
     def __init__(self, length_s: float) -> None:
         self._length_s = length_s

@@ -43,17 +43,18 @@ class CgroupError(EmulatorError):
 def quota_us(cpu: float) -> tuple[int, int]:
     """Return (quota, period) in µs for `cpu` vCPU.
 
-    The period is the shortest that gives the kernel's minimum quota, 1 ms.
+    The period is the shortest one for which the quota is at least the kernel's minimum of 1 ms.
 
-    An instance that has used up its quota is paused for the rest of the period, so a long period adds latency: 0.025
-    vCPU are 1 ms in 40 ms. With 0.1 vCPU or more the period is 10 ms, because a shorter one costs more than it gains.
+    An instance that has used up its quota is paused for the rest of the period, so a long period adds latency. For
+    example, 0.025 vCPU means 1 ms in every 40 ms. With 0.1 vCPU or more the period is 10 ms, because a shorter period
+    would cost more CPU than it is worth.
     """
     period = min(1_000_000, max(10_000, math.ceil(1000 / cpu)))
     return max(1000, round(cpu * period)), period
 
 
 class Cgroup:
-    """The limits and the counters of one instance.
+    """The CPU and memory limits and the usage counters of one instance.
 
     Without cgroups there are no limits, and the counters come from /proc.
     """
@@ -65,7 +66,7 @@ class Cgroup:
 
     @property
     def join_files(self) -> tuple[Path, ...]:
-        """The files to which a process writes its id to join."""
+        """The files to which a process writes its id to join the cgroups."""
         return tuple(path / "cgroup.procs" for path in dict.fromkeys(self._directories.values()))
 
     def watch(self, pid: int) -> None:
@@ -94,12 +95,14 @@ class Cgroup:
         if self._version == 2:
             (path / "cpu.max").write_text(f"{'max' if quota < 0 else quota} {period}")
         else:
-            (path / "cpu.cfs_quota_us").write_text("-1")  # the kernel may refuse the old quota with the new period
+            (path / "cpu.cfs_quota_us").write_text(
+                "-1"
+            )  # because the kernel may reject the combination of the old quota and the new period
             (path / "cpu.cfs_period_us").write_text(str(period))
             (path / "cpu.cfs_quota_us").write_text(str(quota))
 
     def weigh(self, what: str) -> None:
-        """Set the CPU weight, so that `starting` instances yield to those that serve."""
+        """Set the CPU weight, so that instances that are `starting` get less CPU than those that serve requests."""
         path = self._directories.get("cpu")
         if path is not None:
             weight, shares = _CPU_WEIGHT[what]
@@ -156,7 +159,7 @@ class CgroupManager:
     """The cgroups of one emulator's instances.
 
     Attributes:
-        why_not: a sentence that says what is not limited and why; "" if CPU and memory are limited.
+        why_not: a sentence that says which limits are missing and why; "" if CPU and memory are limited.
     """
 
     def __init__(self, mark: str, root: Path = CGROUP_ROOT) -> None:
@@ -203,13 +206,13 @@ class CgroupManager:
 
 
 def candidates(root: Path) -> list[tuple[int, dict[str, list[Path]]]]:
-    """Return where cgroups can be created: (version, controller → folders to try, best first)."""
+    """Return where cgroups can be created, as (version, controller → the folders to try, in order of preference)."""
     found: list[tuple[int, dict[str, list[Path]]]] = []
     with contextlib.suppress(OSError):
         if "cpu" in (root / "cgroup.controllers").read_text().split():
             own = root / _own_v2_path().lstrip("/")
-            # Only leaf cgroups may hold processes, so the new cgroup cannot be below our own. It is created beside our
-            # own, or else at the top, if that rule does not apply.
+            # Only leaf cgroups may hold processes, so the new cgroup cannot be below our own. So it is created beside
+            # our own cgroup, or at the top, where that rule does not apply.
             tries = [root] if own == root else [own.parent, root]
             found.append((2, {"cpu": tries, "memory": tries}))
     v1 = {name: [root / name] for name in _V1 if (root / name / "cgroup.procs").exists()}
@@ -235,7 +238,9 @@ def _make_parents(version: int, bases: Mapping[str, list[Path]], name: str) -> d
         for controller, (base, *_) in bases.items():
             made[controller] = base / name
             made[controller].mkdir(exist_ok=True)
-        (made["cpu"] / "cpu.shares").write_text("2048")  # the weight of all instances together against other processes
+        (made["cpu"] / "cpu.shares").write_text(
+            "2048"
+        )  # the weight of all instances together, compared with other processes
         return made
     for base in bases["cpu"]:
         parent = base / name
@@ -288,7 +293,7 @@ def _remove_tree(parent: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    for _ in range(200):  # a killed process leaves its cgroup only some time later
+    for _ in range(200):  # it takes some time until a killed process leaves its cgroup
         try:
             path.rmdir()
             return

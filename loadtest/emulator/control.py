@@ -49,7 +49,7 @@ class Event:
 class LocalCloudRun:
     """`loadtest.emulator.model.Emulator` with real processes.
 
-    Call `startup`, use it, call `shutdown`; all in one event loop.
+    Call `startup`, use the object, and call `shutdown`, all in the same event loop.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class LocalCloudRun:
         self._folder: EmulatorFolder | None = None
 
     def startup(self) -> None:
-        """Clean up after dead emulators, and prepare to deploy.
+        """Remove what killed emulators left behind, and prepare to deploy.
 
         Raises:
             EmulatorError: HAProxy was not found.
@@ -81,7 +81,9 @@ class LocalCloudRun:
             self.log_event(sentence)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft < hard:
-            with contextlib.suppress(ValueError, OSError):  # macOS reports an infinite hard limit but refuses it
+            with contextlib.suppress(
+                ValueError, OSError
+            ):  # macOS reports an infinite hard limit, but does not accept it
                 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self._folder = EmulatorFolder.make()
         cgroups = CgroupManager(self._folder.mark)
@@ -126,7 +128,7 @@ class LocalCloudRun:
             self._on_event(event)
 
     def permit_command(self, template: RevisionTemplate) -> None:
-        """Allow services to run this template's command, besides the one given at the start."""
+        """Allow services to run this template's command, in addition to the command that was given at the start."""
         self._commands.add(self._argv(template))
 
     def _argv(self, template: RevisionTemplate) -> tuple[str, ...]:
@@ -251,7 +253,7 @@ class LocalCloudRun:
         """Return the service object.
 
         Raises:
-            ServiceNotFoundError: there is none.
+            ServiceNotFoundError: there is no such service.
         """
         try:
             return self._services[key]

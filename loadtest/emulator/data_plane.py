@@ -13,7 +13,7 @@ from .queue_holder import QueueHolder
 
 
 class DataPlane:
-    """The path of requests to the instances; it is open when `startup` returns.
+    """The path that requests take to the instances; it is open when `startup` returns.
 
     Args:
         options: the settings of HAProxy.

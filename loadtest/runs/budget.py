@@ -107,7 +107,9 @@ def confirm_leaving(
         return
     answer = console.confirm(f"Send {amount} to {target.url}?")
     if answer is None:
-        raise UsageError(f"`--target {target.url}` is not this machine: {amount} would go there. Add --yes to do it.")
+        raise UsageError(
+            f"`--target {target.url}` is on another machine: {amount} would be sent there. Add --yes to allow this."
+        )
     if not answer:
         raise UsageError("Nothing was sent.")
 

@@ -268,7 +268,7 @@ def _two_targets(
     """
     if sorted(map(len, (sides, commands, services))) != [0, 0, 2]:
         raise UsageError(
-            "Give two targets, A and B: URLs, `local`, or commands in quotes that honour $PORT; or give --command or "
+            "Give two targets, A and B: URLs, `local`, or commands in quotes that use $PORT; or give --command or "
             "--service twice."
         )
     if not services and (odd := next((name for name, value in place.items() if value is not None), None)):

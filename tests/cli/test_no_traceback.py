@@ -126,7 +126,7 @@ def test_each_option_of_run_refuses_each_odd_value_or_takes_it(option: str, caps
         (["emulate", "--service", "../../x"], "`--service ../../x`: give 1 to 49"),
         (["run", "-s", "x" * 5000], "there is no such scenario or file"),
         (["run", "-s", "ramp300", "--label", "\udce9"], "must be UTF-8"),
-        (["worker", "--master", "a..b"], "give a host and perhaps a port"),
+        (["worker", "--master", "a..b"], "give a host and, if needed, a port"),
         (["serve", "--host", ""], "give the address to listen on"),
         (["emulate", "--timeout", "nan"], "must be above 0 s"),
         (["doctor", "--users", "-5"], "`--users -5`: must be at least 1"),

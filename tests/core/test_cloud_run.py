@@ -14,8 +14,8 @@ from loadtest.core.cloud_run import boosted_cpu, is_service_name, not_a_setting
         (0.5, 512, 80, "concurrency must be 1"),
         (3, 1024, 80, "2, 4, 6 or 8"),
         (0.4, 1024, 1, "at most 512 MiB"),
-        (1, 8192, 80, "needs 2 vCPU"),
-        (4, 1024, 80, "need 2 GiB"),
+        (1, 8192, 80, "needs at least 2 vCPU"),
+        (4, 1024, 80, "need at least 2 GiB"),
         (1, 64, 80, "128 MiB"),
     ],
 )

@@ -87,7 +87,7 @@ def test_version_2_limits_are_written_as_the_kernel_reads_them(tmp_path: Path) -
 def test_without_cgroups_there_is_no_limit_and_a_sentence_says_so(tmp_path: Path) -> None:
     cgroups = CgroupManager("mark", tmp_path)
     cgroups.startup()
-    assert "No limit on cpu and memory" in cgroups.why_not
+    assert "no limit on cpu and memory" in cgroups.why_not
     cgroup = cgroups.create("i1")
     cgroup.limit_cpu(0.1)
     cgroup.limit_memory(1)

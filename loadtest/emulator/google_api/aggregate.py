@@ -18,7 +18,10 @@ Value = Number | Distribution
 
 
 class AggregationError(Exception):
-    """The combination is refused. The API returns the message with status INVALID_ARGUMENT."""
+    """The API does not support this combination of metric, aligner and reducer.
+
+    The API returns the message with status INVALID_ARGUMENT.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def aligned_shape(shape: Shape, aligner: str) -> Shape:
 
 
 def align(points: Iterable[Point], aligner: str, *, shape: Shape, period_s: float, end_s: float) -> list[Point]:
-    """Return one point per period `(end_s − (n+1)·period_s, end_s − n·period_s]` that has any; oldest first."""
+    """Return one point per period `(end_s − (n+1)·period_s, end_s − n·period_s]` that contains points; oldest first."""
     result = aligned_shape(shape, aligner)
     if aligner == "ALIGN_NONE":
         return list(points)
@@ -156,7 +159,7 @@ def merged(values: Sequence[Value]) -> Distribution:
 
 
 def percentile(spread: Distribution, ratio: float) -> float:
-    """Return the value below which `ratio` of the values lie, interpolated within its bucket; NaN without values.
+    """Return the value below which `ratio` of all values lie, interpolated within its bucket; NaN without values.
 
     The first bucket is assumed to begin at 0. If the value lies in the last bucket, that bucket's lower bound is
     returned.

@@ -1,7 +1,7 @@
-"""List every field of a Cloud Run service, and whether the emulator applies, stores or refuses it.
+"""List every field of a Cloud Run service, and say whether the emulator applies, stores or refuses it.
 
 One table covers both forms of the API. A field that is not in the table is refused, and the error contains its name.
-Thus no field is accepted and then lost.
+So the emulator never accepts a field and then ignores it.
 
 Sources: https://cloud.google.com/run/docs/reference/rest/v1/namespaces.services,
 https://cloud.google.com/run/docs/reference/rpc/google.cloud.run.v2 (google-cloud-run 0.16.2), and the annotations of
@@ -45,8 +45,8 @@ class Field:
         v1: its path in the Knative form; () if it is not in that form.
         v2: its path in the JSON of `google.cloud.run.v2.Service`; () if it is not in that form.
         use: what the emulator does with it.
-        why: for a refused field, the feature that the emulator lacks.
-        harmless: values of a refused field that request nothing.
+        why: for a refused field, the feature that the emulator does not have.
+        harmless: values of a refused field that are accepted, because they do not request the feature.
         is_flag: whether it is a boolean, which the Knative form spells as text.
     """
 
@@ -59,16 +59,16 @@ class Field:
 
     @property
     def name(self) -> str:
-        """The name under which it is stored."""
+        """The name under which the field is stored."""
         return ".".join(self.v2 or self.v1)
 
     @property
     def of_revision(self) -> bool:
-        """Whether it belongs to the template, and thus to each revision."""
+        """Whether the field belongs to the template, and so to each revision."""
         return self.v2[:1] == ("template",) or self.v1[:2] == ("spec", "template")
 
     def path(self, form: Form) -> Path:
-        """Return its path in one form."""
+        """Return the path of the field in one form."""
         return self.v1 if form == "v1" else self.v2
 
 
@@ -200,7 +200,7 @@ FIELDS: tuple[Field, ...] = (
     _field(_C1 + "livenessProbe **", _C2 + "livenessProbe **", K),
     _field(_C1 + "readinessProbe **", _C2 + "readinessProbe **", R, "has no readiness probe"),
     _field(_C1 + "volumeMounts **", _C2 + "volumeMounts **", R, "mounts no volumes"),
-    _field(_C1 + "workingDir", _C2 + "workingDir", R, "runs the command where it was started itself"),
+    _field(_C1 + "workingDir", _C2 + "workingDir", R, "runs the command in the folder in which it was started itself"),
     _field("", _C2 + "dependsOn **", R, "runs exactly 1 container"),
     _field(_C1 + "securityContext **", "", R, "runs the command as you"),
     _field(_C1 + "imagePullPolicy", "", R, "pulls no images"),
@@ -210,7 +210,7 @@ FIELDS: tuple[Field, ...] = (
 )
 
 _GOOGLES = (PREFIX, "autoscaling.knative.dev/", "cloud.googleapis.com/")
-"""Annotations with these prefixes have a meaning for Cloud Run; others are the user's own."""
+"""Annotations with these prefixes have a meaning for Cloud Run; all others are annotations of the user."""
 
 LOCATION = "cloud.googleapis.com/location"
 
@@ -219,7 +219,10 @@ CPU_IDLE = "template.containers.[].resources.cpuIdle"
 
 
 def is_googles(annotation: str) -> bool:
-    """Whether an annotation of the Knative form has a meaning for Cloud Run. The v2 form has fields instead."""
+    """Whether an annotation of the Knative form has a meaning for Cloud Run.
+
+    The v2 form has fields instead of such annotations.
+    """
     return annotation.startswith(_GOOGLES)
 
 
@@ -257,7 +260,7 @@ def find(path: Path, form: Form) -> Field | None:
 
 
 def kept_in(document: Mapping[str, Any], form: Form, *, of_revision: bool) -> Kept:
-    """Return the fields of a document that are only stored: either the revision's or the service's own."""
+    """Return those fields of a document that are only stored, either for the revision or for the service."""
     found = {}
     for field in FIELDS:
         path = field.path(form)
@@ -275,7 +278,7 @@ def kept_in(document: Mapping[str, Any], form: Form, *, of_revision: bool) -> Ke
 
 
 def carried(before: Kept, now: Kept, form: Form) -> Kept:
-    """Return the stored fields after an update in one form. Fields that exist only in the other form stay."""
+    """Return the stored fields after an update in one form. Fields that exist only in the other form are kept."""
     unspoken = {field.name for field in FIELDS if field.use is Use.KEPT and not field.path(form)}
     return tuple(sorted({**{name: text for name, text in before if name in unspoken}, **dict(now)}.items()))
 

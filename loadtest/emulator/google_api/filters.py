@@ -1,7 +1,7 @@
 """Parse the part of Cloud Monitoring's filter language that selects time series.
 
-Grammar: https://cloud.google.com/monitoring/api/v3/filters. Comparisons with `=`, `!=` or `:` may be joined by AND. On
-the right of a comparison is a text, or `starts_with`, `ends_with`, `has_substring`, `one_of` or
+Grammar: https://cloud.google.com/monitoring/api/v3/filters. Comparisons with `=`, `!=` or `:` may be joined by AND. The
+right side of a comparison is a text, or `starts_with`, `ends_with`, `has_substring`, `one_of` or
 `monitoring.regex.full_match`. OR, NOT and groups are refused.
 """
 
@@ -24,7 +24,7 @@ _AND = re.compile(r"\s+AND\s+|\s+")
 
 
 class FilterError(Exception):
-    """The filter is refused. The API returns the message with status INVALID_ARGUMENT."""
+    """The filter cannot be parsed, or is not supported. The API returns the message with status INVALID_ARGUMENT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,8 @@ def parse_series_filter(text: str) -> SeriesFilter:
     """Return a filter that selects one metric type, as ListTimeSeries requires it.
 
     Raises:
-        FilterError: the filter names no metric type or several, another resource, or a label that the resource lacks.
+        FilterError: the filter names no metric type or several, another resource, or a label that the resource does not
+            have.
     """
     clauses = parse_clauses(text)
     metrics = [clause.equals for clause in clauses if clause.field == "metric.type"]

@@ -18,13 +18,15 @@ from .run_admin import RunAdmin
 
 
 def build(emulator: Emulator, policies: Policies, access: Access | None) -> grpc.aio.Server:
-    """Return a server with all services; it does not listen yet. Call this on the event loop on which it will run.
+    """Return a server with all services; it does not listen yet.
+
+    Call this function on the event loop on which the server will run.
 
     Args:
-        emulator: the emulator to serve; it is only called on the running loop.
+        emulator: the emulator to serve; its methods are called only on the running loop.
         policies: shared with the REST form, so that both return the same policies.
-        access: every call must carry its secret (`authorization: Bearer SECRET`). None admits every call, for a server
-            on a socket that no other user can reach.
+        access: the access rules; every call must contain their secret (`authorization: Bearer SECRET`). If it is None,
+            every call is accepted; use this only for a server on a socket that no other user can reach.
     """
     operations = Operations()
     admin = RunAdmin(emulator, operations, policies)
@@ -36,7 +38,7 @@ def build(emulator: Emulator, policies: Policies, access: Access | None) -> grpc
 def _no_token() -> Status:
     status = Status(
         code=grpc.StatusCode.UNAUTHENTICATED.value[0],
-        message="This needs the emulator's access token as metadata `authorization: Bearer TOKEN`.",
+        message="This call needs the emulator's access token as metadata `authorization: Bearer TOKEN`.",
     )
     status.details.add().Pack(ErrorInfo(reason=NO_TOKEN_REASON, domain="lt"))
     return status
@@ -55,7 +57,7 @@ class _Guard(grpc.aio.ServerInterceptor):
         self._access = access
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
-        """Return the method's handler, or one that refuses the call."""
+        """Return the method's handler, or a handler that refuses the call."""
         given = [value for name, value in details.invocation_metadata if name == "authorization"]
         if len(given) == 1 and self._access.knows(bearer_of(given[0])):
             return await continuation(details)

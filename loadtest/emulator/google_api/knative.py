@@ -24,7 +24,7 @@ from .rpc import RefusedError, code_of
 
 HOST = "run.local"
 """The host that gcloud is configured to use (`CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN=http://run.local/`). gcloud prepends
-the region, as `europe-west2-run.local`; the proxy setting directs any such name to this port."""
+the region, as `europe-west2-run.local`; the proxy setting sends requests for such names to this port."""
 
 SERVICE_USAGE_HOST = "serviceusage.local"
 """The host that gcloud is configured to use by `CLOUDSDK_API_ENDPOINT_OVERRIDES_SERVICEUSAGE`."""
@@ -44,17 +44,17 @@ Answer = Callable[[Request], Awaitable[dict[str, Any]]]
 
 
 def routes(emulator: Emulator, policies: Policies | None = None) -> list[BaseRoute]:
-    """Return the routes of the REST form over one emulator.
+    """Return the routes of the REST form for one emulator.
 
     Args:
-        emulator: the emulator to serve; it is only called on the running loop.
+        emulator: the emulator to serve; its methods are called only on the running loop.
         policies: shared with the gRPC surfaces when given, so that both return the same policies.
     """
     return Knative(emulator, policies or Policies()).routes()
 
 
 class Knative:
-    """The REST form over one emulator."""
+    """The REST form of one emulator."""
 
     def __init__(self, emulator: Emulator, policies: Policies) -> None:
         self._emulator = emulator
@@ -195,7 +195,7 @@ def _route(path: str, method: str, answer: Answer) -> Route:
             code = code_of(error)
             status = _HTTP.get(code)
             if status is None:
-                raise  # a bug of ours: the server logs it with its traceback and answers 500
+                raise  # this is a bug in our code: the server logs the traceback and answers 500
             return JSONResponse({"error": {"code": status, "message": str(error), "status": code.name}}, status)
 
     return Route(path, endpoint, methods=[method])

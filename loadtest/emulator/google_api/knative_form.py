@@ -35,17 +35,17 @@ _STATUS = {Phase.READY: "True", Phase.FAILED: "False"}
 
 
 class _Form(BaseModel):
-    """The fields that the emulator applies. `fields` stores or refuses the others."""
+    """The fields that the emulator applies. The module `fields` stores or refuses all other fields."""
 
     model_config = ConfigDict(extra="ignore")
 
 
 class Variable(_Form):
-    """One environment variable; a secret has no `value`."""
+    """One environment variable; a variable from a secret has no `value`."""
 
     name: str
     value: str = ""
-    valueFrom: None = None  # noqa: N815 — the API's own spelling, as below
+    valueFrom: None = None  # noqa: N815 the API itself spells this word so, here and below
 
 
 class Port(_Form):
@@ -134,7 +134,7 @@ class ServiceSpec(_Form):
 
 
 class ServiceForm(_Form):
-    """A service as gcloud sends it. `fields` has checked that every field is known."""
+    """A service as gcloud sends it. The module `fields` has already checked that every field is known."""
 
     kind: Literal["Service"] = "Service"
     metadata: Metadata
@@ -176,14 +176,14 @@ class ServiceForm(_Form):
         )
 
     def traffic(self) -> str | None:
-        """Return the revision that gets all traffic; None for the latest ready one.
+        """Return the revision that gets all traffic; None means the latest revision that is ready.
 
         Raises:
             MessageError: the traffic is split.
         """
         wanted = [share for share in self.spec.traffic if share.percent]
         if len(wanted) > 1:
-            raise MessageError("traffic: the local Cloud Run sends 100 % to one revision, it does not split.")
+            raise MessageError("traffic: the local Cloud Run cannot split traffic; it sends 100 % to one revision.")
         return wanted[0].revisionName if wanted and not wanted[0].latestRevision else None
 
 
@@ -200,7 +200,7 @@ def parse_service(body: bytes) -> ServiceForm:
         check(document, "v1")
         return form
     except FieldError as error:
-        raise MessageError(f"{error} docs/google-surfaces.md lists what it knows.") from None
+        raise MessageError(f"{error} docs/google-surfaces.md lists the fields that it knows.") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -212,7 +212,7 @@ def parse_service(body: bytes) -> ServiceForm:
 
 
 def kept_of(body: bytes) -> tuple[Kept, Kept]:
-    """Return the fields of a service's document that are only stored: the revision's and the service's own."""
+    """Return those fields of a service's document that are only stored, for the revision and for the service."""
     document = json.loads(body)
     return kept_in(document, "v1", of_revision=True), kept_in(document, "v1", of_revision=False)
 

@@ -58,7 +58,8 @@ def template_of(service: run_v2.Service) -> RevisionTemplate:
     apply.
 
     Raises:
-        MessageError: the message requests something that the emulator lacks (several containers, secrets, volumes).
+        MessageError: the message requests something that the emulator does not support (several containers, secrets,
+            volumes).
     """
     given = service.template
     if len(given.containers) != 1:
@@ -109,11 +110,11 @@ def check_fields(service: run_v2.Service) -> None:
     try:
         check(_document(service), "v2")
     except FieldError as error:
-        raise MessageError(f"{error} docs/google-surfaces.md lists what it knows.") from None
+        raise MessageError(f"{error} docs/google-surfaces.md lists the fields that it knows.") from None
 
 
 def kept_of(service: run_v2.Service) -> tuple[Kept, Kept]:
-    """Return the fields of a Service message that are only stored: the revision's and the service's own."""
+    """Return those fields of a Service message that are only stored, for the revision and for the service."""
     document = _document(service)
     of_revision = dict(kept_in(document, "v2", of_revision=True))
     container = service.template.containers[0] if service.template.containers else run_v2.Container()
@@ -150,19 +151,19 @@ def _probe_of(probe: run_v2.Probe) -> StartupProbe:
 
 
 def traffic_of(service: run_v2.Service) -> str | None:
-    """Return the revision that gets all traffic; None for the latest ready one.
+    """Return the revision that gets all traffic; None means the latest revision that is ready.
 
     Raises:
-        MessageError: the traffic is split; the local Cloud Run sends all of it to one revision.
+        MessageError: the traffic is split; the local Cloud Run sends all traffic to one revision.
     """
     wanted = [target for target in service.traffic if target.percent]
     if len(wanted) > 1:
-        raise MessageError("traffic: the local Cloud Run sends 100 % to one revision, it does not split.")
+        raise MessageError("traffic: the local Cloud Run cannot split traffic; it sends 100 % to one revision.")
     return wanted[0].revision.rpartition("/")[2] or None if wanted else None
 
 
 def shown_template(status: ServiceStatus) -> RevisionTemplate:
-    """Return the service's template, with the chosen CPU if the template left the choice open."""
+    """Return the service's template, with the CPU that was chosen if the template sets none."""
     newest = next((each for each in status.revisions if each.name == status.latest_created_revision), None)
     return replace(status.template, cpu=status.template.cpu or (newest.cpu if newest else None))
 

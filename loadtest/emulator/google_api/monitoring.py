@@ -1,4 +1,4 @@
-"""Implement `google.monitoring.v3.MetricService` over the emulator's metrics.
+"""Implement `google.monitoring.v3.MetricService` for the emulator's metrics.
 
 It refuses the same calls as Google's service.
 """
@@ -54,7 +54,7 @@ class Monitoring:
         if request.order_by or request.secondary_aggregation.per_series_aligner:
             raise RefusedError(_INVALID, "order_by and secondary_aggregation are not offered by the local Cloud Run.")
         end_s = request.interval.end_time.timestamp()
-        # Without a start, the interval is only its end: a point at exactly this time.
+        # Without a start, the interval consists only of its end, and matches points at exactly this time.
         start_s = request.interval.start_time.timestamp() if request.interval.start_time else end_s
         if start_s > end_s:
             raise RefusedError(_INVALID, "interval.start_time must not be after interval.end_time.")
@@ -75,7 +75,7 @@ class Monitoring:
         _project_of(request.name)
         clauses = parse_clauses(request.filter)
         if any(clause.field != "metric.type" for clause in clauses):
-            raise RefusedError(_INVALID, "Metric descriptors are filtered by metric.type only.")
+            raise RefusedError(_INVALID, "Metric descriptors can be filtered only by metric.type.")
         found = [metric for metric in METRICS if all(clause.passes(metric.type) for clause in clauses)]
         page, token = page_of(found, size=request.page_size, token=request.page_token)
         descriptors = [self._descriptor(metric, request.name) for metric in page]
@@ -135,7 +135,7 @@ def _aggregated(
 
     Raises:
         AggregationError: the aligner or reducer does not apply to this metric.
-        RefusedError: the period is too short, or a reducer comes without an aligner.
+        RefusedError: the period is too short, or there is a reducer but no aligner.
     """
     aligner = types.Aggregation.Aligner(aggregation.per_series_aligner).name
     reducer = types.Aggregation.Reducer(aggregation.cross_series_reducer).name
@@ -161,7 +161,7 @@ def _aggregated(
 
 
 def _grouped(found: list[_Labelled], fields: list[str]) -> list[tuple[_Labelled, list[_Labelled]]]:
-    """Group the series by the values of `fields`. A group keeps only these labels."""
+    """Group the series by the values of `fields`. A group has only these labels."""
     names = []
     for field in fields:
         group, _, name = field.replace(".labels.", ".label.").partition(".label.")

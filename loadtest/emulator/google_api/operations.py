@@ -26,12 +26,12 @@ class Operations:
         self._count = 0
 
     def start(self, parent: str, *, now: Any, result: Awaitable[Any]) -> pb.Operation:
-        """Return a new operation. It is done when `result` returns a message or raises an error.
+        """Return a new operation. The operation is done when `result` returns a message or raises an error.
 
         Args:
             parent: `projects/P/locations/L`.
             now: the service's current message, which becomes the operation's metadata.
-            result: returns the service's message when it has settled; raises EmulatorError if it failed.
+            result: returns the service's message when it has settled; raises EmulatorError if the service failed.
         """
         self._count += 1
         operation = pb.Operation(name=f"{parent}/operations/op-{self._count}")

@@ -8,7 +8,10 @@ from ..model import ServiceKey
 
 
 class Policies:
-    """The policy of each service. All surfaces of an emulator share one object, so that they agree."""
+    """The policy of each service.
+
+    All APIs of an emulator share one such object, so that they return the same policies.
+    """
 
     def __init__(self) -> None:
         self._policies: dict[ServiceKey, Policy] = {}

@@ -48,7 +48,7 @@ def page_of(items: Sequence[Any], *, size: int, token: str) -> tuple[Sequence[An
         RefusedError: the token is invalid, or the size is negative.
     """
     if token and not token.isdecimal():
-        raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, f"page_token {token!r} is not one that was given out.")
+        raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, f"page_token {token!r} was not issued by this server.")
     if size < 0:
         raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, f"page_size {size}: must not be negative.")
     begin = int(token or 0)
@@ -69,7 +69,7 @@ def unary(answer: Callable[[Any], Awaitable[Any]], request: Any, response: Any) 
         except Exception as error:
             code = code_of(error)
             if code is grpc.StatusCode.UNKNOWN:
-                raise  # a bug of ours: grpc logs its traceback and answers UNKNOWN
+                raise  # this is a bug in our code: grpc logs the traceback and answers UNKNOWN
             await context.abort(code, str(error))
 
     return grpc.unary_unary_rpc_method_handler(

@@ -1,4 +1,4 @@
-"""Implement `google.cloud.run.v2.Services` and `.Revisions`, so that a deploy starts the service here."""
+"""Implement `google.cloud.run.v2.Services` and `.Revisions`, so that a deploy starts the service on this machine."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from .rpc import RefusedError, page_of, unary
 
 
 class RunAdmin:
-    """Cloud Run's admin API over one emulator."""
+    """Cloud Run's admin API for one emulator."""
 
     def __init__(self, emulator: Emulator, operations: Operations, policies: Policies) -> None:
         self._emulator = emulator
