@@ -29,13 +29,13 @@ _LINE_BYTES = 2000
 _PROBE_EVERY_S = 0.05
 INSTANCE_ADDRESS = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
 """The address at which an instance must answer. Cloud Run sends requests from outside the container, so an app that
-listens only on 127.0.0.1 never becomes ready there, and must not become ready here. (macOS has no second loopback
-address.)"""
+listens only on 127.0.0.1 never becomes ready on Cloud Run, and must not become ready in the emulator. (macOS has no
+second loopback address.)"""
 
-_UNREACHABLE_S = 3.0  # the start of an instance is given up after it has listened only on 127.0.0.1 for this long
+_UNREACHABLE_S = 3.0  # if an instance has listened only on 127.0.0.1 for this long, its start counts as failed
 _ON_LOOPBACK = (
-    "The container listens on 127.0.0.1:$PORT only, where Cloud Run cannot reach it, so it never becomes ready: let it "
-    "listen on 0.0.0.0 (for uvicorn: --host 0.0.0.0)."
+    "The container listens only on 127.0.0.1:$PORT, where Cloud Run cannot reach it, so it never becomes ready: let "
+    "it listen on 0.0.0.0 (for uvicorn: --host 0.0.0.0)."
 )
 _LATE = (
     "The container failed to start and listen on the port defined by the PORT=$PORT environment variable within the "
@@ -44,7 +44,7 @@ _LATE = (
 
 
 class StartError(EmulatorError):
-    """The instance did not start. The message has its last lines of output."""
+    """The instance did not start. The message contains its last lines of output."""
 
 
 class State(StrEnum):
@@ -74,7 +74,7 @@ class Instance:
 
     Attributes:
         startup_s: time from the start until the startup probe passed; None until then.
-        why_gone: why it ended, in Cloud Run's wording; "" while it runs and after a requested stop.
+        why_gone: why the instance ended, in Cloud Run's wording; "" while it runs and after it was stopped on purpose.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class Instance:
         return self._cgroup.memory_bytes() if self._cgroup is not None else 0
 
     def end_if_out_of_memory(self) -> None:
-        """End the whole instance if the memory limit has killed one of its processes. Cloud Run does the same."""
+        """If the memory limit has killed one of the instance's processes, end the whole instance, as Cloud Run does."""
         if self._cgroup is not None and self._process is not None and self._cgroup.oom_kills():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -185,7 +185,7 @@ class Instance:
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     def last_lines(self) -> str:
-        """Return its last lines of output."""
+        """Return the last lines of output of the instance."""
         return "\n".join(self.lines) or "(it wrote nothing)"
 
     async def stop(self, *, grace_s: float = TERM_S) -> None:
@@ -229,7 +229,7 @@ class Instance:
             writer.close()
 
     async def _only_on_loopback(self) -> bool:
-        """Whether the process listens on 127.0.0.1 only."""
+        """Whether the process listens only on 127.0.0.1."""
         return await _accepts("127.0.0.1", self.port) and not await _accepts(INSTANCE_ADDRESS, self.port)
 
     async def _read(self, process: Process) -> None:
@@ -245,7 +245,7 @@ class Instance:
     async def _watch(self, process: Process) -> None:
         reading = asyncio.create_task(self._read(process))
         code = await self._supervisor.wait(process)
-        await asyncio.wait([reading], timeout=1.0)  # a descendant outside the session may keep the pipe open
+        await asyncio.wait([reading], timeout=1.0)  # a child process outside the session may keep the pipe open
         reading.cancel()
         await self._end(self._why(code))
 

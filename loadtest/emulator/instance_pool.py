@@ -1,4 +1,4 @@
-"""Start the instances of one revision, send requests to them, retire them and forget them."""
+"""Start the instances of one revision, send requests to them, stop them, and remove them from the pool."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class PooledInstance:
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
-        self.busy_s = time.monotonic()  # time of the last request, or of becoming ready
+        self.busy_s = time.monotonic()  # time of the last request, or the time at which the instance became ready
         self.in_flight = 0
         self.cpu_ratio: float | None = None  # since the last sample
         self.last_cpu: tuple[float, float] | None = None
@@ -92,8 +92,7 @@ class InstancePool:
     async def start_first(self) -> PooledInstance:
         """Start the instance of the deployment check without traffic, and without a CPU limit if none is chosen yet.
 
-        Raises:
-            StartError: it did not start. The process has ended.
+        Raises: StartError: it did not start. The process has ended.
         """
         first = self._add(boost=self._template.cpu is None or self._template.cpu_boost)
         try:
@@ -114,7 +113,7 @@ class InstancePool:
         return [instance for instance in self.members.values() if instance.instance.state in states]
 
     def name_at(self, slot: int) -> str:
-        """Return the name of the instance in a slot, or the slot's own name if the instance is gone."""
+        """Return the name of the instance in a slot, or the name of the slot if the instance has ended."""
         member = self.members.get(slot)
         return member.instance.name if member is not None else f"slot-{slot}"
 
@@ -144,7 +143,7 @@ class InstancePool:
     def _add(self, *, boost: bool) -> PooledInstance:
         self._started += 1
         template, name = self._template, self._key.name
-        # Only the bundled service may listen on loopback alone; any other must listen on 0.0.0.0, as on Cloud Run.
+        # Only the bundled service may listen on loopback; every other service must listen on 0.0.0.0, as on Cloud Run.
         own = (("HOST", INSTANCE_ADDRESS),) if tuple(self._argv[:2]) == TARGET_SERVICE else ()
         given = (("K_SERVICE", name), ("K_REVISION", self._revision), ("K_CONFIGURATION", name))
         run = Run(

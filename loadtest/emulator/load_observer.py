@@ -16,7 +16,7 @@ class LoadObserver:
     """The load of one revision, averaged over the autoscaler's windows.
 
     Attributes:
-        pending: requests that wait for an instance, as of the last query.
+        pending: the number of requests that waited for an instance at the last query.
         last_request_s: time of the last request on the monotonic clock; None if there was none.
     """
 
@@ -27,7 +27,7 @@ class LoadObserver:
         self._cpu, self._concurrency, self._panic = Window(WINDOW_S), Window(WINDOW_S), Window(PANIC_WINDOW_S)
 
     async def look(self, haproxy: HAProxy) -> None:
-        """Query only the number of pending requests, which is cheap."""
+        """Query only the number of pending requests, because this query needs little CPU."""
         self.pending = await haproxy.pending()
 
     async def sample(self, now_s: float, haproxy: HAProxy) -> None:
@@ -59,7 +59,7 @@ class LoadObserver:
         self._record.sample(time.time(), samples)
 
     def observed(self, now_s: float, *, serving: bool, last: Decision) -> Observed:
-        """Return the autoscaler's inputs; `serving` says whether the revision gets the traffic."""
+        """Return the autoscaler's inputs; `serving` states whether the revision gets the traffic."""
         template, pool = self._template, self._pool
         return Observed(
             limits=Limits(

@@ -38,7 +38,7 @@ METRICS: tuple[Metric, ...] = (
         "INT64",
         "1",
         _CODE,
-        "Requests that reached a container; the 429s of the pending queue did not.",
+        "Requests that reached a container; requests that the pending queue answered with 429 are not counted.",
     ),
     Metric(
         cloud_metrics.LATENCIES,
@@ -54,7 +54,7 @@ METRICS: tuple[Metric, ...] = (
         "DISTRIBUTION",
         "ms",
         _CODE,
-        "Time from when the request is fully read to the last byte of the answer, queueing included.",
+        "Time from when the request was fully read until the last byte of the answer, including the time in the queue.",
         "BETA",
     ),
     Metric(
@@ -81,7 +81,7 @@ METRICS: tuple[Metric, ...] = (
         "DISTRIBUTION",
         "1",
         ("state",),
-        "The most requests each instance had at once in the period.",
+        "The largest number of requests that each instance handled at the same time in the period.",
     ),
     Metric(
         cloud_metrics.CPU,
@@ -89,7 +89,7 @@ METRICS: tuple[Metric, ...] = (
         "DISTRIBUTION",
         "10^2.%",
         (),
-        "CPU use of each instance over its vCPU, a ratio.",
+        "CPU use of each instance as a ratio of its vCPU.",
     ),
     Metric(
         cloud_metrics.MEMORY,
@@ -97,7 +97,7 @@ METRICS: tuple[Metric, ...] = (
         "DISTRIBUTION",
         "10^2.%",
         (),
-        "Memory of each instance over its limit, a ratio.",
+        "Memory of each instance as a ratio of its limit.",
     ),
     Metric(
         cloud_metrics.BILLABLE_TIME,
@@ -105,7 +105,8 @@ METRICS: tuple[Metric, ...] = (
         "DOUBLE",
         "s",
         (),
-        "Time in which instances would be billed: started or with a request, rounded up to 100 ms per instance.",
+        "Time in which instances would be billed, because they were starting or had a request; rounded up to 100 ms "
+        "per instance.",
     ),
 )
 """The metrics that the emulator records."""

@@ -13,7 +13,7 @@ from .metric_types import METRICS
 from .model import Distribution, Labels, Point, Sampling, Series, ServiceKey
 
 KEEP_PERIODS = 10_000
-"""Number of periods kept per revision: 7 days of minutes, or 2.8 hours of seconds. Older ones are dropped."""
+"""Number of periods kept per revision: 7 days of minutes, or 2.8 hours of seconds. Older periods are dropped."""
 
 BILLED_SLOT_S = 0.1
 """Cloud Run bills in steps of 100 ms."""
@@ -26,7 +26,7 @@ _GAUGES = {metric.type for metric in METRICS if metric.kind == "GAUGE"}
 
 
 class Spread:
-    """A distribution that values can be added to."""
+    """A distribution to which values can be added."""
 
     __slots__ = ("bounds", "count", "counts", "squares", "total")
 
@@ -65,7 +65,7 @@ class InstanceSample:
 class _Period:
     numbers: dict[tuple[str, Labels], float] = field(default_factory=lambda: defaultdict(float))
     spreads: dict[tuple[str, Labels], Spread] = field(default_factory=dict)
-    present: tuple[str, ...] | None = None  # at the period's last sample
+    present: tuple[str, ...] | None = None  # the values at the last sample of the period
     most: dict[str, int] = field(default_factory=dict)  # concurrent requests of each observed instance
 
     def spread(self, metric: str, labels: Labels, bounds: tuple[float, ...], value: float) -> None:
@@ -86,7 +86,7 @@ class RevisionRecord:
         self._periods: dict[int, _Period] = {}
         self._order: deque[int] = deque()
         self._billed: dict[str, int] = {}  # the last billed step of each instance
-        self._busy_at_s: dict[str, float] = {}  # the last sample, if the instance had requests then
+        self._busy_at_s: dict[str, float] = {}  # the last sample, if the instance had requests at that time
         self.requests = 0
         self.refused = 0
         self.by_code: dict[int, int] = defaultdict(int)
@@ -95,7 +95,7 @@ class RevisionRecord:
     def request(
         self, now_s: float, *, code: int, instance: str | None, pending_ms: float, total_ms: float, in_flight: int
     ) -> None:
-        """Record a request that has just ended. If it reached no instance, it counts only as refused."""
+        """Record a request that has just ended. If the request reached no instance, it is counted only as refused."""
         self.last_request_s = now_s
         self.by_code[code] += 1
         if instance is None:
@@ -155,10 +155,11 @@ class RevisionRecord:
         return self._periods[index]
 
     def _bill(self, period: _Period, instance: str, start_s: float, end_s: float) -> None:
-        """Add the steps of 100 ms in which the instance worked and which are not billed yet.
+        """Add those steps of 100 ms in which the instance worked and that are not billed yet.
 
-        Intervals come in the order of their ends, so the billed time always ends with the last interval. A long request
-        is billed while it runs: if two consecutive samples show requests, all the time between them is billed.
+        The intervals are passed in the order of their ends, so the time that is already billed always ends with the
+        last interval. A long request is billed while it runs: if two consecutive samples show requests, all the time
+        between them is billed.
         """
         first, last = math.floor(start_s / BILLED_SLOT_S), math.floor(end_s / BILLED_SLOT_S)
         first = max(first, self._billed.get(instance, -1) + 1)

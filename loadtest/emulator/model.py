@@ -13,8 +13,8 @@ This matches Google's long-running operations.
 api_listener.py opens the one local port, detects HTTP/2 (gRPC) or HTTP/1 by the first bytes, checks access
 (`core.access`), and mounts
 
-    google_api.grpc_server.start(emulator: Emulator, address: str) -> grpc.aio.Server    async; started,
-        listening on `address` (`unix:PATH`); the listener stops it
+    google_api.grpc_server.start(emulator: Emulator, address: str) -> grpc.aio.Server    async; it listens on `address`
+        (`unix:PATH`) when it returns, and the listener stops it
     google_api.knative.routes(emulator: Emulator) -> list[starlette.routing.BaseRoute]   beside /state
 """
 
@@ -29,7 +29,7 @@ from ..core import cloud_run
 from ..core.errors import EmulatorError, UsageError
 
 Labels = tuple[tuple[str, str], ...]
-"""Label names with their values, sorted by name; hashable, unlike a dict."""
+"""Label names with their values, sorted by name. Unlike a dict, this type is hashable."""
 
 
 class ServiceExistsError(EmulatorError):
@@ -57,14 +57,14 @@ class ServiceKey:
 class StartupProbe:
     """The startup probe, which decides when an instance counts as started.
 
-    The default is Cloud Run's: TCP, for at most 240 s.
+    The default is the same as Cloud Run's: TCP, for at most 240 s.
 
     Attributes:
         kind: `tcp` (the port accepts) or `http` (GET `path` answers 200…399).
         initial_delay_s: delay before the first try.
-        period_s: declared time between two tries; with `failure_threshold` it limits the start time. The emulator
-            probes every 50 ms, as Cloud Run's default probe in effect does, and gives up after `initial_delay_s +
-            period_s * failure_threshold`.
+        period_s: the declared time between two tries; together with `failure_threshold` it limits the start time. The
+            emulator probes every 50 ms, which corresponds to how Cloud Run's default probe behaves, and gives up after
+            `initial_delay_s + period_s * failure_threshold`.
         timeout_s: timeout of an HTTP try.
     """
 
@@ -133,7 +133,7 @@ class RevisionStatus:
 
     Attributes:
         created_s: Unix time.
-        message: why it failed, with the last lines of the process; "" otherwise.
+        message: why it failed, with the last lines of output of the process; "" if it did not fail.
         cpu: vCPU in effect; None until chosen.
         startup_s: how long its first instance took until the probe passed; None until measured.
         pending_limit_s: how long a request waits for an instance before it gets 429; None until known.
@@ -166,11 +166,12 @@ class ServiceStatus:
         observed_generation: the newest generation that is READY or FAILED.
         created_s, updated_s: Unix time.
         template: the template of the newest generation.
-        traffic: the revision that gets all traffic; None for the latest ready one.
+        traffic: the revision that gets all traffic; None means the latest revision that is ready.
         revisions: its revisions, oldest first; they are deleted only with the service.
-        phase: the phase of the newest generation. A service whose update FAILED keeps serving the previous revision.
+        phase: the phase of the newest generation. If an update FAILED, the service continues to serve the previous
+            revision.
         message: why it failed; "" otherwise.
-        kept: as in RevisionTemplate, for the service itself.
+        kept: the same as in RevisionTemplate, for the service itself.
     """
 
     key: ServiceKey
@@ -211,16 +212,16 @@ class Control(Protocol):
         Args:
             key: its name.
             template: the template of its first revision.
-            labels: stored, not used.
-            annotations: stored, not used.
+            labels: these are stored and not used.
+            annotations: these are stored and not used.
             traffic: as in ServiceStatus.
             kept: as in ServiceStatus.
             front_port: its port on 127.0.0.1; 0 takes a free one.
 
         Raises:
             ServiceExistsError: a service with that key exists.
-            TemplateError: the template cannot work on any machine; the message names the field and the value and says
-            what to do.
+            TemplateError: the template cannot work on any machine; the message names the field and the value, and says
+                what to do.
             EmulatorError: the port is taken.
         """
         ...
@@ -237,8 +238,8 @@ class Control(Protocol):
     ) -> ServiceStatus:
         """Start to replace the service's template, and return the service.
 
-        A template equal to the current one makes no new revision. If `labels`, `annotations` or `kept` is None, the
-        service keeps its current ones.
+        If the template is equal to the current template, no new revision is made. If `labels`, `annotations` or `kept`
+        is None, the service keeps its current values.
 
         Raises:
             ServiceNotFoundError: there is no such service.
@@ -258,7 +259,7 @@ class Control(Protocol):
         """Wait until `generation` is READY or FAILED (or a newer one has replaced it), and return the service.
 
         Raises:
-            ServiceNotFoundError: there is no such service, or it was deleted meanwhile.
+            ServiceNotFoundError: there is no such service, or it was deleted in the meantime.
         """
         ...
 
@@ -297,7 +298,7 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One sample. A GAUGE has `start_s == end_s`, and a DELTA covers `[start_s, end_s)`.
+    """One sample. One value: a GAUGE has `start_s == end_s`, and a DELTA covers `[start_s, end_s)`.
 
     Times are Unix times in whole periods.
     """
@@ -311,8 +312,8 @@ class Point:
 class Series:
     """The points of one metric, one revision, one set of metric labels; oldest point first.
 
-    A revision without values in a period has no point for it: missing is not zero. A period gets its point once it is
-    complete and the ingest delay has passed.
+    If a revision has no values in a period, there is no point for this period, because missing is not zero. A period
+    gets its point once it is complete and the ingest delay has passed.
     """
 
     metric: str
@@ -342,7 +343,7 @@ class Readings(Protocol):
         """Return every series of a metric type, with the points whose end is in `(start_s, end_s]`.
 
         Args:
-            metric: a type of `metric_types.METRICS`; any other has no series.
+            metric: a type of `metric_types.METRICS`; all other types have no series.
             start_s: Unix time.
             end_s: Unix time.
         """

@@ -27,8 +27,8 @@ PASSED_VARIABLES = frozenset(
     }
 )
 """The variables of the shell's environment that a process gets, besides LC_*: only those needed to find and run a
-program. A container on Cloud Run does not see the deployer's environment, so a service that depends on it must fail
-here too."""
+program. A container on Cloud Run does not see the deployer's environment, so a service that depends on this environment
+must fail in the emulator too."""
 
 
 def base_environment() -> dict[str, str]:
@@ -39,9 +39,9 @@ def base_environment() -> dict[str, str]:
 class ProcessSupervisor:
     """The processes of one emulator.
 
-    A child ends with the emulator's main thread (Linux: PR_SET_PDEATHSIG). It has its own session, so that Ctrl-C
-    reaches only the emulator. It has the emulator's mark in its environment and passes it on to its own children.
-    `leftovers.sweep` finds the processes of a killed emulator by this mark.
+    A child process ends together with the emulator's main thread (Linux: PR_SET_PDEATHSIG). It has its own session, so
+    that Ctrl-C reaches only the emulator. It has the emulator's mark in its environment and passes it on to its own
+    children. `leftovers.sweep` finds the processes of a killed emulator by this mark.
     """
 
     def __init__(self, mark: str) -> None:
@@ -60,8 +60,8 @@ class ProcessSupervisor:
     ) -> Process:
         """Start `argv` inside the cgroups whose `cgroup.procs` are given. `env` is added to `base_environment`.
 
-        Inside a cgroup the process has normal priority. The kernel may refuse to put a real-time process there (such as
-        after `chrt lt run`), and would not apply the CPU limit to it.
+        Inside a cgroup the process has normal priority. If it had real-time priority (as after `chrt lt run`), the
+        kernel could refuse to put it into the cgroup, and would not apply the CPU limit to it.
 
         Raises:
             CgroupError: the process may not join a cgroup.
@@ -78,7 +78,7 @@ class ProcessSupervisor:
                 os.write(fd, b"0")
             if libc is not None:
                 libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-                if os.getppid() != parent:  # the emulator ended before the line above
+                if os.getppid() != parent:  # the emulator ended before the line above was executed
                     os._exit(1)
 
         try:

@@ -1,8 +1,8 @@
 """Keep one server of a HAProxy backend usable but full, so that requests queue while no instance exists.
 
-Without a usable server HAProxy answers 503 at once. The queue holder is one endless request that occupies the only
-place of an additional server, `hold`. Any other request that reaches `hold` while the place is free gets 425, and
-HAProxy retries it on another server. The client does not see the 425 if an instance is up, or if the place is
+If there is no usable server, HAProxy answers 503 at once. The queue holder is one endless request that occupies the
+only place of an additional server, `hold`. Any other request that reaches `hold` while the place is free gets 425, and
+HAProxy retries it on another server. The client does not see the 425 if an instance is running, or if the place is
 occupied again within three tries.
 """
 
@@ -32,7 +32,7 @@ class QueueHolder:
         self._server = await asyncio.start_unix_server(self._hold, str(self._directory / "hold.sock"))
 
     async def fill(self) -> None:
-        """Keep the place occupied. Return when it is occupied for the first time. HAProxy must run."""
+        """Keep the place occupied. Return when the place is occupied for the first time. HAProxy must run."""
         self._keeper = asyncio.create_task(self._keep())
         await self._filled.wait()
 
@@ -51,7 +51,7 @@ class QueueHolder:
                 reader, writer = await asyncio.open_unix_connection(str(self._directory / "holder.sock"))
                 try:
                     writer.write(f"GET {HOLD_PATH} HTTP/1.1\r\nHost: holder\r\n\r\n".encode())
-                    await reader.read(1)  # an answer or the end of the connection means that the place is free
+                    await reader.read(1)  # if an answer comes or the connection ends, the place is free
                 finally:
                     writer.close()
             await asyncio.sleep(0.01)

@@ -73,7 +73,7 @@ class Revision:
         return self._observer.pending
 
     async def deploy(self) -> None:
-        """Start one instance, as Cloud Run does, measure it, and enter phase READY or FAILED."""
+        """Start one instance, as Cloud Run does, measure it, and set the phase to READY or FAILED."""
         first: PooledInstance | None = None
         try:
             first = await self._pool.start_first()
@@ -95,7 +95,7 @@ class Revision:
         self.record.started(time.time(), instance=instance.name, startup_s=instance.startup_s or 0.0)
         self._first = first
         self.phase = Phase.READY
-        self._resources.log_event(f"{self.name}: ready, its first instance took {self.startup_s:.1f} s to start")
+        self._resources.log_event(f"{self.name}: ready; its first instance took {self.startup_s:.1f} s to start")
 
     async def stop_first(self) -> None:
         """Scale back to zero after `deploy`."""
@@ -159,7 +159,7 @@ class Revision:
         return await self._data_plane.haproxy.dropped_log_lines()
 
     async def main_loop(self, data_plane: DataPlane) -> None:
-        """Observe, decide and scale until cancelled, or until a revision without traffic has no work left."""
+        """Observe, decide and scale until cancelled, or until a revision without traffic has no requests left."""
         sample_s = decide_s = 0.0
         while True:
             now_s = time.monotonic()
@@ -177,7 +177,7 @@ class Revision:
                 self._decide(now_s)
                 await self._scaler.apply(now_s, self.decision.desired, haproxy, serving=self.serving)
                 decide_s = now_s + DECIDE_EVERY_S
-            with contextlib.suppress(TimeoutError):  # wait_for can swallow a cancellation before 3.12
+            with contextlib.suppress(TimeoutError):  # before Python 3.12, wait_for can suppress a cancellation
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await self._pool.changed.wait()
         await self._close()

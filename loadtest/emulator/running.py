@@ -26,12 +26,12 @@ class Running:
 async def running_emulator(
     emulator: LocalCloudRun, key: ServiceKey, template: RevisionTemplate, *, front_port: int
 ) -> AsyncIterator[Running]:
-    """Run an emulator with one READY service while the block lasts, then stop everything.
+    """Run an emulator with one READY service while the block lasts, and stop everything afterwards.
 
-    This also happens if the start is cancelled.
+    Everything is also stopped if the start is cancelled.
 
     Raises:
-        EmulatorError: it cannot start, or the service's deployment failed. Nothing keeps running.
+        EmulatorError: the emulator cannot start, or the deployment of the service failed. Nothing keeps running.
     """
     # Otherwise gRPC warns at every fork. Our child processes execute another program at once, so they need no fork
     # handlers.

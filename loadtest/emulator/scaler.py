@@ -1,4 +1,4 @@
-"""Bring the number of instances of one revision to the desired number."""
+"""Start and stop instances of one revision until their number is the desired number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Scaler:
         pool: the instances.
         min_instances: instances kept while the revision gets the traffic.
         idle_s: how long an idle instance is kept.
-        leaving_idle_s: the same time for a revision without traffic.
+        leaving_idle_s: how long an idle instance is kept if the revision gets no traffic.
     """
 
     def __init__(self, pool: InstancePool, *, min_instances: int, idle_s: float, leaving_idle_s: float) -> None:
@@ -28,8 +28,8 @@ class Scaler:
         """Apply a decision.
 
         An instance goes to standby only after fewer instances were desired for a minute (or for the idle time, if that
-        is shorter). The last warm instance serves as long as it exists, so that a request after a pause does not wait
-        for the next decision.
+        is shorter). The last warm instance keeps serving as long as it exists, so that a request after a pause does not
+        have to wait for the next decision.
         """
         in_rotation, standby = self._pool.in_state(State.SERVING), self._pool.in_state(State.STANDBY)
         peak = self._peak.add(now_s, desired) if serving else desired

@@ -33,7 +33,9 @@ def check_key(key: ServiceKey) -> None:
         TemplateError: the message names the value and says what is valid.
     """
     if not cloud_run.is_service_name(key.name):
-        raise TemplateError(f"service name {key.name!r}: must be 1 to 49 of a-z, 0-9 and -, beginning with a letter.")
+        raise TemplateError(
+            f"service name {key.name!r}: must have 1 to 49 characters (a-z, 0-9 and -) and begin with a letter."
+        )
     for what, value in (("project", key.project), ("location", key.location)):
         if not _PLACE.fullmatch(value) or len(value) > REVISION_NAME_LENGTH:
             raise TemplateError(f"{what} {value!r}: must consist of a-z, 0-9, - and ., such as `local`.")
@@ -126,7 +128,7 @@ class Service:
         """Start to apply `template` and `traffic`.
 
         Raises:
-            TemplateError: one of them is invalid; nothing has changed.
+            TemplateError: `template` or `traffic` is invalid; nothing was changed.
         """
         check_template(template)
         if template.revision_name is not None:
@@ -135,7 +137,10 @@ class Service:
         new = not self.revisions or template != self.template
         name = template.revision_name or self._next_name()
         if new and name in names:
-            raise TemplateError(f"revision name {name}: {self.key.name} has one already; give another, or none.")
+            raise TemplateError(
+                f"revision name {name}: {self.key.name} already has a revision of this name; give "
+                f"another name, or none."
+            )
         if traffic is not None and traffic not in names | ({name} if new else set()):
             raise TemplateError(f"traffic to {traffic}: {self.key.name} has no such revision.")
         revision = self._new_revision(name, template) if new else self.revisions[-1]
@@ -149,7 +154,7 @@ class Service:
         """Wait until `generation` or a newer one is READY or FAILED, and return the status.
 
         Raises:
-            ServiceNotFoundError: the service was deleted meanwhile.
+            ServiceNotFoundError: the service was deleted in the meantime.
         """
         async with self._changed:
             await self._changed.wait_for(lambda: self.observed_generation >= generation or self.phase is Phase.DELETING)
@@ -200,14 +205,14 @@ class Service:
             message = ""
             try:
                 if revision.phase is Phase.DEPLOYING:
-                    self._resources.log_event(f"{revision.name}: deploying, its first instance starts")
+                    self._resources.log_event(f"{revision.name}: deploying; its first instance is starting")
                     await revision.deploy()
                 if revision.phase is Phase.READY:
                     self.latest_ready = revision
                     await self._move_traffic(traffic, revision)
                 else:
                     message = f"Revision '{revision.name}' is not ready and cannot serve traffic. {revision.message}"
-            except Exception as error:  # code that waits for the deployment must see it end
+            except Exception as error:  # so that code that waits for the deployment notices its end
                 message = reason_of(error)
             async with self._changed:
                 self.observed_generation = generation
@@ -218,12 +223,13 @@ class Service:
             self._resources.log_event(f"{self.key.name}: {message}")
 
     async def _move_traffic(self, traffic: str | None, newest: Revision) -> None:
-        """Let one revision accept requests, then withdraw the previous one.
+        """Let one revision accept requests, and then stop the previous revision from accepting them.
 
-        `traffic` is the name of that revision; None means the newest one.
+        `traffic` is the name of the new revision; None means the newest revision.
 
-        A service that had no traffic yet starts at zero instances unless it has a minimum: the instance of the
-        deployment check is stopped. (Cloud Run keeps it for a while; here every run starts in the same state.)
+        A service that has had no traffic yet starts with zero instances, unless it has a minimum: the instance of the
+        deployment check is stopped. (Cloud Run keeps this instance for a while; the emulator stops it so that every run
+        starts in the same state.)
         """
         goal = next((revision for revision in self.revisions if revision.name == traffic), newest)
         before = [revision for revision in self.revisions if revision.serving and revision is not goal]
@@ -272,6 +278,7 @@ def _bound(port: int) -> socket.socket:
     except OSError as error:
         found.close()
         raise EmulatorError(
-            f"Port {port} on 127.0.0.1 cannot be used ({error.strerror}): give another --port, or stop what uses it."
+            f"Port {port} on 127.0.0.1 cannot be used ({error.strerror}): give another --port, or stop the program "
+            f"that uses it."
         ) from error
     return found

@@ -19,7 +19,7 @@ from .model import RevisionTemplate
 
 REQUESTS_PER_S = 30.0
 _WARM, _MEASURED = 40, 200
-_EVERY_S = 0.01  # requests are spaced out, because a process that sleeps between them uses more CPU for each
+_EVERY_S = 0.01  # with a pause, because a process that sleeps between requests uses more CPU for each
 _ANSWER_S = 30.0
 _WARM_LINE = b"warm\n"
 _SCENARIO_S = 60.0  # time to load a scenario and to send its first requests twice
@@ -27,7 +27,7 @@ _SCENARIO_S = 60.0  # time to load a scenario and to send its first requests twi
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A request that is typical of the service's work."""
+    """A request that is typical of what the service does."""
 
     method: str
     path: str
@@ -65,9 +65,10 @@ async def choose_cpu(
 ) -> Size:
     """Return the vCPU with which the instance on `port` serves 30 requests/s at 60 % CPU.
 
-    The requests are the scenario's own first ones, sent by the command `first_requests`. Without a command, or if it
-    sends nothing, they are the POST example with the shortest path on the service's OpenAPI page, or else `GET /`. Each
-    request uses a new connection, as in the emulator's data plane. The instance must have no CPU limit meanwhile.
+    The requests are the first requests of the scenario, which the command `first_requests` sends. If there is no
+    command, or if it sends nothing, the function sends the POST example with the shortest path on the service's OpenAPI
+    page, or `GET /` if there is no example. Each request uses a new connection, as in the emulator's data plane. The
+    instance must have no CPU limit during the measurement.
 
     Raises:
         EmulatorError: the requests do not succeed.
@@ -81,19 +82,19 @@ async def choose_cpu(
     )
     memory_mib = template.memory_bytes / 2**20
     if refused := not_a_setting(cpu=cpu, memory_mib=memory_mib, concurrency=template.concurrency):
-        why += f". Not a Cloud Run setting ({refused.rstrip('.')}): it divides this machine among the instances"
+        why += f". Cloud Run does not offer this CPU limit ({refused.rstrip('.')})"
     return Size(cpu, why, cost.cost_s, cost.per_user_s)
 
 
 async def _cost_of_scenario(port: int, cpu_used_s: Callable[[], float], command: Sequence[str]) -> _Cost | None:
-    """Return the cost of a scenario's first requests; None if it sends none."""
+    """Return the cost of a scenario's first requests; None if the scenario sends none."""
     process = await asyncio.create_subprocess_exec(
         *command,
         f"http://{INSTANCE_ADDRESS}:{port}",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,  # so that everything a scenario starts ends with it
+        start_new_session=True,  # so that everything that a scenario starts ends with it
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -143,10 +144,12 @@ async def _cost_of_example(port: int, cpu_used_s: Callable[[], float]) -> _Cost:
 
 
 async def find_sample(port: int) -> Sample:
-    """Return the POST example of the OpenAPI page, else `GET /`."""
+    """Return the POST example of the OpenAPI page, or `GET /` if there is no example."""
     status, body = await _send(port, Sample("GET", "/openapi.json"))
     if status == 200:
-        with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):  # another kind of document
+        with contextlib.suppress(
+            ValueError, TypeError, AttributeError, RecursionError
+        ):  # the file is not an OpenAPI document
             return sample_of(json.loads(body)) or Sample("GET", "/")
     return Sample("GET", "/")
 
@@ -154,7 +157,7 @@ async def find_sample(port: int) -> Sample:
 def sample_of(openapi: Mapping[str, Any]) -> Sample | None:
     """Return the POST with a JSON example and the shortest path in an OpenAPI document; None if there is none.
 
-    The shortest path is chosen, because a longer one below it (`/predict/batch`) is usually a special case.
+    The shortest path is chosen, because a longer path below it (`/predict/batch`) is usually a special case.
     """
     schemas = openapi.get("components", {}).get("schemas", {})
     for path, operations in sorted(openapi.get("paths", {}).items(), key=lambda item: len(item[0])):

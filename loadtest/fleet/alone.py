@@ -16,7 +16,7 @@ def prepare(path: Path, request: dict[str, Any], *, host: str | None) -> Any:
     Args:
         path: the path of the locustfile.
         request: the fields of `loadtest.fleet.scenario.Request`.
-        host: the target's base URL. With None every user class keeps its own.
+        host: the target's base URL. If it is None, every user class keeps its own host.
 
     Raises:
         RefusedError: the scenario cannot be run with these options.
@@ -38,7 +38,10 @@ def prepare(path: Path, request: dict[str, Any], *, host: str | None) -> Any:
 def run_one(
     environment: Any, user_class: Any, *, wait: Callable[[], float], enough: Callable[[], bool], most_s: float
 ) -> None:
-    """Let one user of a class send its requests until there are enough. `wait` is called between its tasks."""
+    """Let one user of a class send its requests until enough requests have been sent.
+
+    `wait` is called between its tasks.
+    """
     import gevent
     from locust.runners import STATE_RUNNING
 

@@ -1,4 +1,4 @@
-"""Take the answers to a scenario's requests before the load, in a separate process."""
+"""Collect the answers to a scenario's requests before the load, in a separate process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..users.answers import Reference
 from .scenario import LAUNCH, Request
 
 TIMEOUT_S = 120.0
-"""Longest total time for loading the scenario, sending each request alone, and sending it again."""
+"""Maximum total time for loading the scenario, sending each request alone, and sending each request again."""
 
 LAST_LINES = 6
 
@@ -53,14 +53,14 @@ def take_reference(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=said,
-            start_new_session=True,  # so that everything the scenario starts ends with it
+            start_new_session=True,  # so that everything that the scenario starts ends with it
             env={**os.environ, **environment, PARENT_VARIABLE: str(os.getpid()), "LT_SEED": str(seed)},
         )
         try:
             process.wait(TIMEOUT_S)
         except subprocess.TimeoutExpired:
             raise FleetError(
-                f"--check-answers: the answers before the load were not taken within {TIMEOUT_S:.0f} s."
+                f"--check-answers: the answers before the load were not collected within {TIMEOUT_S:.0f} s."
             ) from None
         finally:
             with suppress(ProcessLookupError, PermissionError):
@@ -70,5 +70,5 @@ def take_reference(
         words = said.read().decode(errors="replace").strip().splitlines()
     if not out.exists():
         last = words[-1] if process.returncode == 4 and words else "\n".join(words[-LAST_LINES:])
-        raise FleetError(last or "--check-answers: the process that takes the answers before the load ended.")
+        raise FleetError(last or "--check-answers: the process that collects the answers before the load ended.")
     return Reference.decode(out.read_bytes())

@@ -16,7 +16,8 @@ from typing import Any
 from ..recorder.load_error import format_load_error, missing_module
 
 NAME = "loadtest"
-"""The usual name of this package. If the user has a package of that name, ours has another (loadtest/launch.py)."""
+"""The usual name of this package. If the user has a package of that name, ours has another name
+(loadtest/launch.py)."""
 
 
 class RefusedError(Exception):
@@ -32,7 +33,7 @@ class Tags:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A locustfile ready to run: Locust's environment, user classes, shapes and settings."""
+    """A locustfile that is ready to run: Locust's environment, user classes, shapes and settings."""
 
     environment: Any
     chosen: dict[str, Any]
@@ -137,8 +138,8 @@ def _shape(shapes: dict[str, Any], name: str | None, path: Path) -> Any:
         raise RefusedError(f"`--shape {name}`: {path.name} has {', '.join(shapes) or 'none'}.")
     if name is None and len(shapes) > 1:
         raise RefusedError(
-            f"{path.name} has {len(shapes)} load shapes: choose with --shape {' or --shape '.join(shapes)}, or run "
-            "without one by --shape none."
+            f"{path.name} has {len(shapes)} load shapes: choose one with --shape {' or --shape '.join(shapes)}, or "
+            f"run without a shape with --shape none."
         )
     return shapes[name] if name is not None else next(iter(shapes.values()), None)
 
@@ -176,7 +177,7 @@ def speaks_http(user: Any) -> bool:
 
 
 def _require_tasks(users: list[Any], environment: Any, tags: Tags, path: Path) -> None:
-    """Refuse tags that select no task, and name the existing tags.
+    """Reject tags that select no task; the message names the existing tags.
 
     A class without tasks is not reported, because it may override `run` or add tasks later.
     """
@@ -206,7 +207,7 @@ def _check_answers(user: Any, path: Path) -> bool:
     asked = getattr(user, "check_answers", None)
     if asked is not None and not isinstance(asked, bool | AnswerCheck):
         raise RefusedError(
-            f"{path}: {user.__name__}.check_answers is {asked!r}: give True, False, or AnswerCheck(ignore=(…,))."
+            f"{path}: {user.__name__}.check_answers is {asked!r}: use True, False, or AnswerCheck(ignore=(…,))."
         )
     return bool(asked)
 
@@ -214,7 +215,8 @@ def _check_answers(user: Any, path: Path) -> bool:
 def _arguments(loaded: Loaded, own: list[str]) -> list[str]:
     """Return the arguments for Locust's processes.
 
-    User classes come first, because other arguments may take any number of values.
+    User classes come first, because other arguments may accept any number of values, and would take a user class as a
+    value.
     """
     tags, settings = loaded.tags, loaded.settings.values
     arguments = [] if len(loaded.chosen) == len(loaded.classes) else list(loaded.chosen)
@@ -232,14 +234,14 @@ def answer_for(path: Path, request: dict[str, Any]) -> dict[str, Any]:
         return describe(path, request)
     except RefusedError as error:
         return {"error": str(error)}
-    except BaseException as error:  # a locustfile may raise anything or call sys.exit
+    except BaseException as error:  # a locustfile may raise any exception or call sys.exit
         text = format_load_error(error, path)
         missing = missing_module(error) or ""
         if __package__.partition(".")[0] != NAME and missing.startswith(f"{NAME}."):
             place = getattr(sys.modules.get(NAME), "__file__", None) or path
             text += (
-                f"\n{place} has the name of lt's own package `{NAME}` and is imported in its place: to use lt's "
-                f"`{missing}`, rename it."
+                f"\n{place} has the name of lt's own package `{NAME}` and is imported instead of it: to use lt's "
+                f"`{missing}`, rename this file or folder."
             )
         return {"error": text}
 

@@ -18,10 +18,10 @@ SOURCES = ("loadtest", "scenarios", "target_service")
 """The packages from which a bundled scenario may import."""
 
 CONFIGURATION = ("~/.locust.conf", "locust.conf", "pyproject.toml")
-"""The files that Locust reads by itself. Relative paths start at the working directory."""
+"""The files that Locust reads by itself. Relative paths are relative to the working directory."""
 
 KEPT = 64
-"""Number of files in the cache; the newest ones are kept."""
+"""Maximum number of files in the cache; the newest files are kept."""
 
 
 def folder() -> Path:
@@ -30,7 +30,7 @@ def folder() -> Path:
 
 
 def key_of(path: Path, request: dict[str, Any]) -> str | None:
-    """Return the cache key of a description, or None if it is not cached.
+    """Return the cache key of a description, or None if it cannot be cached.
 
     Only bundled scenarios are cached, because their imports are known. The key is a digest of everything that
     determines a description: the size and time of each source file (as for Python's own `.pyc` files), Locust and
@@ -46,7 +46,7 @@ def key_of(path: Path, request: dict[str, Any]) -> str | None:
 
 
 def key_of_list() -> str | None:
-    """Return the cache key of the list of bundled scenarios, or None if it is not cached."""
+    """Return the cache key of the list of bundled scenarios, or None if it cannot be cached."""
     return _key("all", {})
 
 
@@ -75,12 +75,16 @@ def read(key: str) -> str | None:
     """Return the cached description of `key`, or None."""
     try:
         return (folder() / f"{key}.json").read_text(encoding="utf-8")
-    except (OSError, RuntimeError, UnicodeDecodeError):  # not cached, no home folder, or an incomplete file
+    except (
+        OSError,
+        RuntimeError,
+        UnicodeDecodeError,
+    ):  # there is no cached description or no home folder, or the file is incomplete
         return None
 
 
 def keep(key: str, description: str) -> None:
-    """Cache a description. If the cache cannot be written, only time is lost."""
+    """Cache a description. If the cache cannot be written, this is not an error: the next call only takes longer."""
     with suppress(OSError, RuntimeError):
         folder().mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=folder(), suffix=".new", delete=False, encoding="utf-8") as new:

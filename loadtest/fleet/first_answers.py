@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..recording.frames import OUTCOMES, SIDES, Frame
 from .progress import ProgressSnapshot, Recent
 
-if TYPE_CHECKING:  # imported with the first rows, so that `lt run` prints its first line sooner
+if TYPE_CHECKING:  # imported only when the first rows arrive, so that `lt run` prints its first line sooner
     import numpy as np
 
 FIRST = 3
@@ -17,8 +17,8 @@ FIRST = 3
 chance, the rule ends one run in a million."""
 
 WITHIN_S = 30.0
-"""Only answers within this time after the first answer of the run are counted. The rule does not end a run later than
-that, because more of the run would be lost."""
+"""Only answers within this time after the first answer of the run are counted. The rule does not end a run after this
+time, because more of the run would then be wasted."""
 
 MAX_ENDPOINTS = 200
 
@@ -63,12 +63,13 @@ class _Seen:
 
 
 class FirstAnswers:
-    """Called at every look at a run; returns the sentence that ends it if an endpoint always fails.
+    """Called each time a run is evaluated; returns the reason to end the run if an endpoint always fails.
 
-    An endpoint always fails if its first answer failed, and if the next answers also failed. Of these, only answers to
-    requests that were sent after the first answer count: by then, no request is slow or refused only because the
-    service is starting. An answer failed if it is an HTTP error (except LOAD_STATUSES), or if the scenario's own check
-    rejected it. A request without an answer, or without a status (a client of another protocol), does not count.
+    An endpoint always fails if its first answer and the next answers failed. Of the next answers, only those to
+    requests that were sent after the first answer are counted, because from then on no request is slow or refused
+    merely because the service is starting. An answer failed if it is an HTTP error (except LOAD_STATUSES), or if the
+    scenario's own check rejected it. A request without an answer, or without a status (a client of another protocol),
+    is not counted.
     """
 
     def __init__(self) -> None:
@@ -77,14 +78,14 @@ class FirstAnswers:
         self._until_ns: int | None = None
 
     def __call__(self, snapshot: ProgressSnapshot, new: tuple[Recent, ...]) -> str | None:
-        """Return why the run is to end; None if it goes on."""
+        """Return why the run should end; None if it should continue."""
         del snapshot
         for recent in new:
             if recent.frame is not None and recent.end_ns.size:
                 self._add(recent.frame, recent.end_ns)
         if not self.failing:
             return None
-        return f"{'; '.join(each.sentence for each in self.failing)} (`--no-check` goes on)"
+        return f"{'; '.join(each.sentence for each in self.failing)} (`--no-check` lets the run continue)"
 
     def _add(self, frame: Frame, end_ns: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
         import numpy as np

@@ -27,11 +27,12 @@ WARM, MEASURED = 40, 200
 """Number of requests before the measurement, and number of measured requests."""
 
 PAUSE_S = 0.01
-"""Pause between two tasks. A service that sleeps between two requests uses more CPU for each, and under load it also
-sleeps between them."""
+"""Pause between two tasks. A service that sleeps between two requests uses more CPU for each of them, and under load it
+sleeps between requests too."""
 
 MOST_S = 15.0
-"""Time limit of each of the parts. A scenario with long waits inside its tasks sends fewer requests in this time."""
+"""Time limit of each of the two parts. A scenario with long waits inside its tasks sends fewer requests in this
+time."""
 
 SHOWN_CHARS = 300
 """At most this many characters of a failed answer are shown."""
@@ -44,7 +45,8 @@ class Sent:
     Attributes:
         names: methods and paths, the most frequent first.
         why: the first failed answer; "" if none failed.
-        per_user_s: how many requests per second one user sends if nothing delays it; None if its class does not say.
+        per_user_s: how many requests per second a user sends if it never waits for a slow answer; None if the user
+            class does not state it.
     """
 
     requests: int = 0
@@ -66,7 +68,7 @@ class Sent:
                 self.why = f"{endpoint}: {exception}{f': {body}' if body else ''}"
 
     def wait(self) -> float:
-        """Count the end of a task, and return how long its user then waits."""
+        """Count the end of a task, and return how long its user waits afterwards."""
         self.tasks += 1
         return PAUSE_S
 
@@ -89,11 +91,11 @@ def tasks_per_s(user_class: Any) -> float | None:
     """Return how many tasks per second a user of the class would begin if its tasks took no time.
 
     The number comes from the class's `requests_per_s`, or else from the mean of 20 waits of its `wait_time`. None if
-    neither is known.
+    neither of the two is known.
     """
     if stated := getattr(user_class, "requests_per_s", 0):
         return float(stated)
-    with suppress(Exception):  # a wait function of the scenario's own may need a complete user
+    with suppress(Exception):  # a wait function of the scenario may need a complete user
         wait_s = statistics.fmean(user_class.wait_time(SimpleNamespace()) for _ in range(20))
         return 1 / wait_s if wait_s > 0 else None
     return None
@@ -122,7 +124,7 @@ def main(arguments: list[str]) -> None:
     path, asked, url = Path(arguments[1]), json.loads(arguments[2]), arguments[3]
     os.environ["LT_SEED"] = str(asked["seed"])
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # the scenario's own output must not be taken for an answer
+    os.dup2(2, 1)  # the output of the scenario must not be mistaken for an answer
     try:
         environment = prepare(path, asked["request"], host=url)
         rates = [(user.weight, tasks_per_s(user)) for user in environment.user_classes]
@@ -140,7 +142,7 @@ def main(arguments: list[str]) -> None:
         print(json.dumps({**asdict(sent), "names": names}), file=answers)
     except RefusedError as error:
         print(json.dumps({"why": str(error)}), file=answers)
-    except Exception as error:  # the locustfile's own code may raise anything
+    except Exception as error:  # the code of the locustfile may raise any exception
         print(json.dumps({"why": format_load_error(error, path)}), file=answers)
     answers.flush()
-    os._exit(0)  # threads and greenlets of the scenario are not waited for
+    os._exit(0)  # without waiting for threads and greenlets of the scenario

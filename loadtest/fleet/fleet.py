@@ -36,8 +36,8 @@ STOP_TIMEOUT_S = 10
 """How long users may take to finish their tasks at the end of the run. Requests that take longer are cut off."""
 
 END_S = STOP_TIMEOUT_S + 15.0
-"""How long the fleet may take to end after it was asked to stop: the stop timeout, the last frames, and Locust's
-shutdown."""
+"""How long the fleet may take to end after it was asked to stop. This includes the stop timeout, the last frames, and
+Locust's shutdown."""
 
 ALONE_S = 5.0
 """A master whose workers have all ended should end by itself. If it does not end within this time (because the workers
@@ -47,7 +47,8 @@ STOPPED_S = 20.0
 """A master whose process is stopped (SIGSTOP) for this long is killed, so that the run ends."""
 
 SILENT_S = 300.0
-"""A living master that has recorded nothing for this long is killed; under load it writes every second."""
+"""A master that is running but has recorded nothing for this long is killed; under load a master writes every
+second."""
 
 IMPORT_S = 60.0
 """How long the master may take to import the scenario before it waits for its workers."""
@@ -68,7 +69,7 @@ class Fleet:
         self._stopped_since_s: float | None = None
         self._stop_sent_s: float | None = None
         self._began = False
-        self._grown = (0, 0.0)  # number of recorded bytes, and the time at which it last grew
+        self._grown = (0, 0.0)  # the number of recorded bytes, and the time at which this number last grew
         self.reasons: list[str] = []
         """Sentences that say why the master had to be ended."""
 
@@ -85,7 +86,7 @@ class Fleet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the processes that are left."""
+        """End the processes that are still running."""
         self.kill()
 
     def startup(self) -> None:
@@ -122,7 +123,9 @@ class Fleet:
             ("--spawn-rate", load.spawn_rate),
             ("--run-time", load.duration_s),
         ):
-            arguments += [] if value is None else [option, f"{value:.15g}"]  # never 1e+06: Locust needs digits
+            arguments += (
+                [] if value is None else [option, f"{value:.15g}"]
+            )  # without an exponent such as 1e+06, because Locust needs digits
         arguments += [] if plan.host is None else ["--host", plan.host]
         if options.ui_port is None:
             arguments += ["--headless"]
@@ -165,10 +168,10 @@ class Fleet:
         return tuple(process.pid for process in (self._master, *self._workers) if process is not None)
 
     def running(self) -> bool:
-        """Return whether the run still goes on. A fleet that cannot continue is stopped or killed.
+        """Return whether the run is still in progress. A fleet that cannot continue is stopped or killed.
 
         Raises:
-            FleetError: the run will not begin.
+            FleetError: the run cannot begin.
         """
         assert self._master is not None
         now_s = time.monotonic()
@@ -187,7 +190,7 @@ class Fleet:
         self._began = self.folder.read_run().load_start is not None
         if self._began or self._stop_sent_s is not None:
             return
-        ended = [worker.returncode for worker in self._workers if worker.poll()]  # 0: the master ended it
+        ended = [worker.returncode for worker in self._workers if worker.poll()]  # 0 means that the master ended it
         if ended:
             raise FleetError(f"A load generator ended with status {ended[0]} before the load:\n{self.last_log_lines()}")
         if now_s - self._started_s > IMPORT_S + self.plan.options.join_timeout_s:
@@ -222,7 +225,7 @@ class Fleet:
         elif now_s - self._stopped_since_s > STOPPED_S:
             return f"Locust's master was stopped (SIGSTOP) for {STOPPED_S:.0f} s and was killed"
         if self._stop_sent_s is not None and now_s - self._stop_sent_s > END_S:
-            return f"Locust's master did not end within {END_S:.0f} s after the order to stop, and was killed"
+            return f"Locust's master did not end within {END_S:.0f} s after it was asked to stop, and was killed"
         recorded = sum(path.stat().st_size for path in (self.folder.spool, self.folder.load) if path.exists())
         if recorded != self._grown[0] or not self._began:
             self._grown = recorded, now_s

@@ -1,4 +1,4 @@
-"""Tell users how workers of other machines join a run, and with which secret."""
+"""Explain to the user how workers on other machines join a run, and with which secret."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ ANY_ADDRESS = ("0.0.0.0", "::")
 
 
 def join_secret(bind: str, environment: Mapping[str, str]) -> str:
-    """Return the join secret: that of the environment, or else a new one if other machines can connect.
+    """Return the join secret: from the environment, or a new one if there is none and other machines can connect.
 
-    On loopback it is empty unless the environment sets one. If it is empty, every program on this machine may join.
+    On loopback the secret is empty, unless the environment sets one. If the secret is empty, every program on this
+    machine may join.
 
     Raises:
-        UsageError: the secret of the environment is too short.
+        UsageError: the secret from the environment is too short.
     """
     given = environment.get(SECRET_VARIABLE)
     if given is None:
         return "" if is_loopback(host_in_url(bind)) else secrets.token_hex(16)
     if len(given) < FEWEST_CHARS:
         raise UsageError(
-            f"`{SECRET_VARIABLE}` has {len(given)} characters: give at least {FEWEST_CHARS}, or unset it to have "
-            "one generated."
+            f"`{SECRET_VARIABLE}` has {len(given)} characters: set at least {FEWEST_CHARS}, or unset the variable so "
+            f"that a secret is generated."
         )
     return given
 
@@ -40,10 +41,10 @@ def invitation(*, missing: int, bind: str, port: int, secret: str, environment: 
     """Return the sentence that says how the other workers join.
 
     Args:
-        missing: the number of workers that have yet to join.
+        missing: the number of workers that have not joined yet.
         bind: the address that the master listens on.
         port: the port it listens on.
-        secret: the result of `join_secret`. A secret of the environment is not shown, because the user knows it.
+        secret: the result of `join_secret`. A secret from the environment is not shown, because the user knows it.
         environment: the environment of this process.
     """
     host = "THIS_MACHINE" if bind in ANY_ADDRESS else host_in_url(bind)
@@ -53,5 +54,5 @@ def invitation(*, missing: int, bind: str, port: int, secret: str, environment: 
 
 
 def host_in_url(host: str) -> str:
-    """Return a host in the form that precedes a port: IPv6 in brackets."""
+    """Return a host in the form that is used before a port: IPv6 addresses are put in brackets."""
     return f"[{host}]" if ":" in host else host

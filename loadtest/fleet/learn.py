@@ -1,4 +1,4 @@
-"""Take the answers to a scenario's requests one at a time before the load. This runs in a separate process."""
+"""Collect the answers to a scenario's requests, one at a time, before the load. This runs in a separate process."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ size."""
 MOST_ENDPOINTS = 200
 
 LEARN_S = 15.0
-"""How long the scenario's requests are sent alone. After that, each is sent a second time."""
+"""How long the scenario's requests are sent, one at a time. After that, each request is sent a second time."""
 
 REPEAT_S = 30.0
 
 APART_S = 1.1
-"""Shortest time between the two answers to a request. It is over a second, so that a time in seconds differs between
-them."""
+"""Shortest time between the two answers to a request. It is longer than a second, so that a field with a time in
+seconds differs between the two answers."""
 
 STALE = 500
 """After this many requests in a row without a new one, the user is assumed to send nothing else."""
@@ -95,7 +95,7 @@ class Learner:
         self.stale = 0
 
     def has_enough(self) -> bool:
-        """Whether the current user sends nothing new, or the limits are reached."""
+        """Whether the current user sends no new requests, or the limits are reached."""
         full = self.seen and all(each.sent >= MOST_PER_ENDPOINT for each in self.seen.values())
         return bool(full) or self.stale >= STALE or self._bytes >= MAX_BYTES
 
@@ -119,7 +119,7 @@ class Learner:
         self.taken[key] = Taken(*key, status, content or b"", endpoint, len(self.checks) - 1, repeat, now_s)
 
     def hear(self, **event: Any) -> None:
-        """Keep an answer of Locust's own clients, which report it through the request event."""
+        """Keep an answer of one of Locust's own clients, which report their answers through the request event."""
         from ..recorder.stock_answers import stock_answer
 
         answer = stock_answer(event)
@@ -135,11 +135,11 @@ class Learner:
         return self.seen[method, name]
 
     def confirmed(self) -> Reference:
-        """Send every request again, alone, and return the answers that were the same both times."""
+        """Send every request again, one at a time, and return the answers that were the same both times."""
         give_up_s = time.monotonic() + REPEAT_S
         seen = list(self.seen.values())
         waiting = list(self.taken.values())
-        random.Random(1).shuffle(waiting)  # in this order, running out of time affects all endpoints alike
+        random.Random(1).shuffle(waiting)  # in this order, all endpoints are affected equally if the time is not enough
         sound: list[Taken] = []
         for taken in waiting:
             if time.monotonic() > give_up_s:
@@ -161,7 +161,7 @@ class Learner:
     def _is_stable(self, taken: Taken, seen: Seen) -> bool:
         try:
             status, content = taken.repeat()
-        except Exception:  # the client may raise anything; the request then counts as not repeated
+        except Exception:  # the client may raise any exception; the request then counts as not repeated
             return False
         seen.twice += 1
         if status != taken.status:
@@ -176,11 +176,11 @@ class Learner:
 
 
 def left_out(seen: Seen) -> str:
-    """Return why requests of an endpoint have no reference answer, as a sentence; "" if all have one."""
+    """Return why requests of an endpoint have no reference answer, as a sentence; "" if all requests have one."""
     if seen.unequal:
         fields = [name for name, _ in seen.fields.most_common(3)]
         all_of_it = seen.unequal > UNSTABLE_RATIO * seen.twice
-        many = f"{seen.unequal} of {seen.twice} answers differ by themselves, sent alone, in {', '.join(fields)}"
+        many = f"{seen.unequal} of {seen.twice} answers differ even without load, in {', '.join(fields)}"
         way_out = " ".join(f"--ignore-field {name.removesuffix('[]').rpartition('.')[2]}" for name in fields)
         plain = all(not name.startswith("the ") for name in fields)
         return f"{'not compared: ' if all_of_it else ''}{many}{f': ignore them with {way_out}' if plain else ''}"
@@ -206,12 +206,12 @@ def _origin(source: Any) -> tuple[str, str, Callable[[], tuple[int, bytes | None
 
 
 def learn(path: Path, request: dict[str, Any], *, host: str | None, check: AnswerCheck, forced: bool) -> Reference:
-    """Run one user of each class alone for a short time, and return the answers that are the same both times.
+    """Run one user of each class alone for a short time, and return those answers that are the same both times.
 
     Args:
         path: the path of the locustfile.
         request: the fields of `loadtest.fleet.scenario.Request`.
-        host: the target's base URL. With None every user class keeps its own.
+        host: the target's base URL. If it is None, every user class keeps its own host.
         check: how answers are compared, in addition to the class's own settings.
         forced: whether classes without `check_answers` are compared too.
 
@@ -237,7 +237,7 @@ def learn(path: Path, request: dict[str, Any], *, host: str | None, check: Answe
 
 
 def check_of(user_class: Any, check: AnswerCheck, *, forced: bool) -> AnswerCheck | None:
-    """Return how a class's answers are compared; None if they are not."""
+    """Return how the answers of a class are compared; None if they are not compared."""
     own = getattr(user_class, "check_answers", None)
     if own is False or (own is None and not forced):
         return None
@@ -273,7 +273,7 @@ def main(arguments: list[str]) -> None:
     except RefusedError as error:
         print(error, file=sys.stderr)
         sys.exit(4)
-    except Exception as error:  # the locustfile may raise anything
+    except Exception as error:  # the locustfile may raise any exception
         print(format_load_error(error, path), file=sys.stderr)
         sys.exit(4)
     out.write_bytes(made.encode())

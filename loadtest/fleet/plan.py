@@ -17,7 +17,8 @@ class FleetOptions:
 
     Attributes:
         workers: processes started on this machine.
-        expect_workers: total number of workers to wait for; those beyond `workers` join from other machines.
+        expect_workers: total number of workers to wait for; all workers in addition to `workers` join from other
+            machines.
         bind: the address the master listens on for workers.
         port: the port the master listens on; 0 takes a free one.
         join_timeout_s: how long to wait for all the workers.
@@ -39,7 +40,7 @@ class FleetPlan:
     """One scenario against one target, by one fleet.
 
     Attributes:
-        host: the target's base URL; None leaves each user class its own host.
+        host: the target's base URL; if it is None, each user class keeps its own host.
         join_secret: the secret a worker needs to join; empty if none is needed.
         environment: variables for every process, in addition to this process's own.
         answers: the file with the answers from before the load; None if answers are not compared.
@@ -53,6 +54,6 @@ class FleetPlan:
     answers: Path | None = None
 
     def bounds(self) -> str:
-        """Return the bounds that the master applies to the scenario's own shape."""
+        """Return the upper limits that the master applies to the scenario's own shape."""
         load = self.scenario.load_for_locust()
         return json.dumps({"shape": self.scenario.shape_option, **load.model_dump()})

@@ -16,11 +16,12 @@ from ..recording.frames import FAILED, OUTCOMES, SIDES, Frame, SpoolReader
 from ..recording.load_lines import LOAD_COLUMNS
 
 WINDOW_S = 5.0
-"""The live line covers this time. It is long enough for a p95 at 10 requests/s, and short enough to see a spike
-begin."""
+"""The live line shows the requests of this last period. It is long enough for a p95 at 10 requests/s, and short enough
+to see a spike begin."""
 
 SILENT_S = 6.0
-"""If a worker's last line is older than this, it is left out of the live line, because it is lost with its users."""
+"""If the last line of a worker is older than this, the live line leaves out the worker, because it is lost together
+with its users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +39,13 @@ class ProgressSnapshot:
 
     Attributes:
         requests, failed: counts since the start.
-        requests_per_s, p50_ms, p95_ms: over the last WINDOW_S; the percentiles of successful latency are None if there
-        are none.
-        users: running users; None before the first report.
-        workers: number of workers that have joined.
-        elapsed_s: time since the load began; None before that.
-        saturated: a sentence with the reason for each worker that was saturated in its last report.
-        in_flight: requests that await an answer; None before the first report.
-        oldest_s: how long the oldest of them has waited.
-        load_start_ns: when the load began, in UTC ns; None before that.
-        sides: the state of each side of a run against two targets; empty before their first requests.
+        requests_per_s, p50_ms, p95_ms: over the last WINDOW_S; the percentiles of successful requests are None if there
+        are none. users: running users; None before the first report. workers: number of workers that have joined.
+        elapsed_s: time since the load began; None before that. saturated: a sentence with the reason for each worker
+        that was saturated in its last report. in_flight: requests that wait for an answer; None before the first
+        report. oldest_s: how long the oldest of these requests has waited. load_start_ns: when the load began, in UTC
+        ns; None before that. sides: the state of each side of a run against two targets; empty before their first
+        requests.
     """
 
     requests: int
@@ -67,7 +65,7 @@ class ProgressSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """The requests of one frame: when it was read, and each request's latency, outcome, end, server time and side.
+    """The requests of one frame, with the latency, outcome, end, server time and side of each, and when it was read.
 
     `server_us` is -1 if the answer did not state it. `side` is 0 in a run with one target, else an index into SIDES.
     `frame` is the source frame, or None.
@@ -84,14 +82,14 @@ class Recent:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The result of one look at a run.
+    """The result of one evaluation of a run in progress.
 
     Attributes:
-        now_s: the time of the look, on a monotonic clock.
+        now_s: the time of the evaluation, on a monotonic clock.
         snapshot: the state of the run.
-        new: the requests since the last look, by frame.
+        new: the requests since the last evaluation, by frame.
         frames: these frames.
-        lines: the lines of `load.csv` since the last look.
+        lines: the lines of `load.csv` since the last evaluation.
     """
 
     now_s: float
@@ -112,13 +110,13 @@ class _Report:
         return int(self.line[name] or 0)
 
     def oldest_s(self, now_s: float) -> float:
-        """Return how long the worker's oldest request in flight has waited, assuming that it still waits."""
+        """Return how long the worker's oldest request in flight has waited, assuming that it is still waiting."""
         then_s = float(self.line["oldest_s"] or 0)
         return then_s + now_s - self.read_s if then_s and now_s > self.read_s else then_s
 
 
 class Follower:
-    """Read the spool and `load.csv` as they grow. Only the rows of the last WINDOW_S are kept."""
+    """Read the spool and `load.csv` while they grow. Only the rows of the last WINDOW_S are kept."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
@@ -134,7 +132,7 @@ class Follower:
         self._first_seen: tuple[float, float] | None = None
 
     def look(self, now_s: float) -> Look:
-        """Return the state of the run at `now_s` (a monotonic clock), and the data that is new since the last look."""
+        """Return the state of the run at `now_s` (a monotonic clock), and the data since the last evaluation."""
         frames, new = self._read_spool(now_s)
         lines = self._read_load(now_s)
         while self._recent and self._recent[0].read_s < now_s - WINDOW_S:
@@ -202,7 +200,7 @@ class Follower:
     def _elapsed_s(self, now_s: float) -> float | None:
         """Return the time since the load began.
 
-        The first value comes from the wall clock, later ones from the monotonic clock.
+        The first value comes from the wall clock, and all later values from the monotonic clock.
         """
         if self._load_start is None:
             run = self.folder.read_run()
@@ -221,8 +219,8 @@ def _saturated(reports: Sequence[_Report]) -> list[str]:
         own_code_ms = float(line.get("own_code_ms") or 0)
         if own_code_ms > saturation.LAG_MS:
             found.append(
-                f"worker {line['worker']} was held for {own_code_ms:.0f} ms by a listener of the scenario's, "
-                "which let no user run meanwhile"
+                f"worker {line['worker']} was blocked for {own_code_ms:.0f} ms by a listener of the scenario, so no "
+                f"user could run during that time"
             )
         elif cpu_ratio >= saturation.CPU_RATIO:
             found.append(f"worker {line['worker']} uses {cpu_ratio:.0%} of a core: add workers")

@@ -36,7 +36,7 @@ LAST_LINES = 20
 
 
 class Request(BaseModel):
-    """How a locustfile is to be run. None and empty values leave the choice to the file and to Locust's configuration.
+    """How a locustfile should be run. None and empty values leave the choice to the file and to Locust's configuration.
 
     Attributes:
         user_classes: names of the user classes; empty for all.
@@ -74,13 +74,13 @@ class Scenario(BaseModel):
         hosts: the `host` of each user class, or None.
         http_classes: the user classes whose client needs a base URL.
         points: the plan as (elapsed s, users); empty if the shape is not one of ours and cannot be known in advance.
-        overrides: the settings that override or bound the plan.
+        overrides: the settings that override or limit the plan.
         shape_option: the load shape as the value of `--shape`; `none` for no shape.
-        requests_per_user_s: the most requests a user sends per second, if its class states that.
+        requests_per_user_s: the most requests that a user sends per second, if its class states this.
         objectives: the file's `objectives` as texts.
         limits: the file's `limits`: settings of the emulator for this scenario.
         arguments: the arguments of Locust's processes that make it run as described.
-        secret_options: its own arguments that it declares secret, such as `--key`.
+        secret_options: those of its own arguments that it declares as secret, such as `--key`.
         notes: sentences that say which settings of Locust's configuration are used and which are not.
         checks_answers: whether any user class sets `check_answers`.
     """
@@ -111,16 +111,16 @@ class Scenario(BaseModel):
     checks_answers: bool = False
 
     def request_budget(self) -> float | None:
-        """Return the number of requests in the plan: its user-seconds × the requests per second of one user.
+        """Return the planned number of requests: the user-seconds of the plan × the requests per second of one user.
 
-        A run may send some more, because each user sends its first request as soon as it starts.
+        A run may send a few more requests, because each user sends its first request as soon as it starts.
         """
         if not self.points or self.requests_per_user_s is None:
             return None
         return user_seconds(self.points) * self.requests_per_user_s
 
     def load_for_locust(self) -> PlanOverrides:
-        """Return the load settings for Locust. Without a shape it needs all three numbers."""
+        """Return the load settings for Locust. Without a shape, Locust needs all three numbers."""
         if self.shape is not None:
             return self.overrides
         return PlanOverrides(users=self.users, spawn_rate=self.spawn_rate, duration_s=self.duration_s)
@@ -138,7 +138,10 @@ class Scenario(BaseModel):
 
 
 def bundled() -> dict[str, Path]:
-    """Return the bundled scenarios' paths by name. Every file in `scenarios/` that defines a user class is one."""
+    """Return the bundled scenarios' paths by name.
+
+    Every file in `scenarios/` that defines a user class is a bundled scenario.
+    """
     return {
         path.stem: path
         for path in sorted(BUNDLED.glob("*.py"))
@@ -157,13 +160,15 @@ def locate(name: str) -> Path:
         return known[name]
     path = Path(name)
     if path.is_file() and path.suffix == ".py":
-        return path.absolute()  # not resolved: modules are imported from the folder that contains a link
+        return (
+            path.absolute()
+        )  # links are not resolved, because modules are imported from the folder that contains the link
     if path.is_dir():
         found = sorted(str(path / item.name) for item in path.glob("*.py") if not item.name.startswith("_"))
         raise UsageError(
-            f"`--scenario {name}` is a folder, whose files Locust would merge; lt runs one: "
+            f"`--scenario {name}` is a folder. Locust would merge its files, but lt runs a single file: "
             f"{' or '.join(found[:5]) or 'it has no locustfile'}. To run several together, import their user classes "
-            "in a file of their own."
+            f"in a new file."
         )
     raise UsageError(
         f"`--scenario {name}`: there is no such scenario or file. Bundled: {', '.join(known)}; "
@@ -172,7 +177,7 @@ def locate(name: str) -> Path:
 
 
 def describe_all(paths: Iterable[Path]) -> list[Scenario | str]:
-    """Describe locustfiles in one process. The description of a broken one is a sentence that says why."""
+    """Describe locustfiles in one process. If a locustfile is broken, its description is a sentence that says why."""
     return describe_each([(path, Request()) for path in paths])
 
 
@@ -184,8 +189,8 @@ def describe_one(path: Path, **overrides: Any) -> Scenario:
         overrides: the fields of `Request`.
 
     Raises:
-        UsageError: the file cannot be imported, or cannot be run with these options; the message says why and has the
-        traceback.
+        UsageError: the file cannot be imported, or cannot be run with these options; the message says why and contains
+            the traceback.
     """
     (scenario,) = describe_each([(path, Request(**overrides))])
     if isinstance(scenario, str):
@@ -228,7 +233,7 @@ def _kept(key: str) -> Scenario | None:
 
 
 def _describe(requests: list[tuple[Path, Request]]) -> list[dict[str, Any]]:
-    """Return `describe.answer_for` of each request, computed in another process.
+    """Return the result of `describe.answer_for` for each request, computed in another process.
 
     The answers come over a separate pipe, because locustfiles may print.
     """
@@ -243,7 +248,7 @@ def _describe(requests: list[tuple[Path, Request]]) -> list[dict[str, Any]]:
             stdout=printed,
             stderr=subprocess.STDOUT,
             pass_fds=[write],
-            start_new_session=True,  # so that everything a locustfile starts ends with it
+            start_new_session=True,  # so that everything that a locustfile starts ends with it
             env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
         )
         os.close(write)
@@ -267,7 +272,10 @@ def _describe(requests: list[tuple[Path, Request]]) -> list[dict[str, Any]]:
 
 
 def _line_of(pipe: IO[bytes], timeout_s: float) -> bytes | None:
-    """Read a line from a pipe. It is empty if the pipe was closed without one, and None if none came in time."""
+    """Read a line from a pipe.
+
+    The result is empty if the pipe was closed without a line, and None if no line came in time.
+    """
     give_up_s = time.monotonic() + timeout_s
     parts: list[bytes] = []
     with selectors.DefaultSelector() as selector:  # select.select fails on descriptors from 1024 up

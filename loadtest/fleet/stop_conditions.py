@@ -15,15 +15,15 @@ from ..core.plan import Point, steady_s
 from .progress import ProgressSnapshot, Recent, is_failed
 
 DEFAULT_WINDOW_S = 10
-"""The window of a condition without `for`. It is long enough that one slow answer does not end a run."""
+"""The window of a condition without `for`. It is long enough so that one slow answer does not end a run."""
 
 
 class StopOn:
-    """Called at every look at a run. Returns the sentence that ends the run once the condition has held.
+    """Called each time a run is evaluated. Returns the reason to end the run when the condition has held.
 
     The window counts requests by the time at which they ended. It must be full and contain at least one request (for a
     percentile, a successful one), because missing data must not end a run. A condition on a phase counts the requests
-    that began in it. The plan says when `steady` begins; the warm-up is not known during a run.
+    that began in this phase. The plan says when `steady` begins; the warm-up is not known during a run.
 
     Args:
         condition: from `parse_objective(…, live=True)`.
@@ -47,7 +47,7 @@ class StopOn:
         self._held_since_s: float | None = None
 
     def __call__(self, snapshot: ProgressSnapshot, new: tuple[Recent, ...]) -> str | None:
-        """Return why the run is to end; None if it goes on."""
+        """Return why the run should end; None if it should continue."""
         if self.condition.metric in LIVE_METRICS:
             return self._waited_too_long(snapshot)
         inside = (self._inside(recent, snapshot.load_start_ns) for recent in new)
@@ -114,8 +114,8 @@ def _phase_s(condition: Objective, points: Sequence[Point]) -> tuple[float, floa
     steady = steady_s(points)
     if steady is None:
         raise UsageError(
-            f"`--stop-on {condition.text}`: the scenario's plan is not known before it runs, nor are its phases; "
-            f"leave `({condition.phase})` out."
+            f"`--stop-on {condition.text}`: the plan of the scenario and its phases are not known before the run; "
+            f"leave out `({condition.phase})`."
         )
     return {"ramp": (-math.inf, steady[0]), "steady": steady, "drain": (steady[1], math.inf)}[condition.phase]
 

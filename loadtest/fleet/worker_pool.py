@@ -41,7 +41,8 @@ class WorkerPool:
                 if time.monotonic() > give_up_s:
                     raise FleetError(
                         f"No master answered at {self.host}:{self.port} within {timeout_s:.0f} s ({error}): start one "
-                        "with `lt run --expect-workers N --bind ADDRESS`, and check that no firewall is in between."
+                        "with `lt run --expect-workers N --bind ADDRESS`, and check that no firewall blocks the "
+                        f"connection."
                     ) from error
                 time.sleep(TRY_EVERY_S)
 
@@ -64,7 +65,7 @@ class WorkerPool:
         return Path(done.stdout.splitlines()[1])
 
     def run(self, folder: Path) -> int:
-        """Run the workers until the run ends, and return the worst exit status. Ctrl-C stops them properly.
+        """Run the workers until the run ends, and return the worst exit status. Ctrl-C stops the workers properly.
 
         Raises:
             FleetError: the master did not send its scenario.

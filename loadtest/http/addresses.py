@@ -1,4 +1,4 @@
-"""Look up the addresses of a service once per process, spread connections over them, and avoid dead ones."""
+"""Look up the addresses of a service once per process, spread connections over them, and avoid dead addresses."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .limits import GeneratorLimitError
 log = logging.getLogger(__name__)
 
 FRESH_S = 30.0
-"""Once an address list is this old, it is looked up again in the background."""
+"""When an address list is this old, the name is looked up again in the background."""
 
 DEAD_S = 30.0
-"""How long an address that accepted no connection is skipped, unless it is the only one."""
+"""How long an address that accepted no connection is skipped, unless it is the only address."""
 
 
 @dataclass(slots=True, eq=False)
@@ -31,7 +31,7 @@ class Address:
         info: an entry of `socket.getaddrinfo`: family, type, protocol, canonical name, socket address.
         proven: a connection to it was opened.
         probing: a first connection to it is being opened now.
-        dead_until_s: after it accepted no connection, it is not tried before this time (`time.monotonic()`).
+        dead_until_s: if the address accepted no connection, it is not tried before this time (`time.monotonic()`).
     """
 
     info: Any
@@ -61,10 +61,10 @@ class AddressList:
     def order(self, now_s: float) -> list[Address]:
         """Return the addresses in the order in which a new connection tries them.
 
-        The first address has the family that the resolver prefers (RFC 6724). The addresses of this family take turns;
-        the other family is used when they fail. While an address is known to work, only one connection at a time tries
-        an untried address, and dead addresses come last. A dead address therefore delays only the first connection to
-        it.
+        The first address has the family that the resolver prefers (RFC 6724). The addresses of this family are used in
+        turn; the other family is used only if they fail. While an address is known to work, only one connection at a
+        time tries an untried address, and dead addresses come last. A dead address therefore delays only the first
+        connection to it.
         """
         if len(self.addresses) == 1:
             return self.addresses
@@ -92,11 +92,9 @@ class AddressBook:
         self._running: dict[tuple[str, int], AsyncResult] = {}
 
     def of(self, host: str, port: int, timeout_s: float) -> AddressList:
-        """Return the addresses of a host. Known ones are returned at once, even while they are looked up again.
+        """Return the addresses of a host. Known addresses are returned at once, even while the name is looked up again.
 
-        Raises:
-            OSError: the name is not known.
-            GeneratorLimitError: the resolver did not answer in time.
+        Raises: OSError: the name is not known. GeneratorLimitError: the resolver did not answer in time.
         """
         key = (host, port)
         known = self._lists.get(key)
@@ -121,7 +119,7 @@ class AddressBook:
         try:
             found: AddressList = running.get(timeout=timeout_s)
         except gevent.Timeout:
-            raise GeneratorLimitError(f"the resolver gave no answer about {host!r} in time") from None
+            raise GeneratorLimitError(f"the resolver did not answer for {host!r} in time") from None
         return found
 
     def _look_up(self, key: tuple[str, int], running: AsyncResult) -> None:
@@ -136,13 +134,11 @@ class AddressBook:
             del self._running[key]
 
     def _refresh(self, key: tuple[str, int], known: AddressList) -> None:
-        """Replace the addresses by those that the resolver returns now. Keep them if it returns none."""
+        """Replace the addresses by those that the resolver returns now. Keep the old addresses if it returns none."""
         try:
             infos = socket.getaddrinfo(key[0], key[1], 0, socket.SOCK_STREAM)
         except OSError as error:
-            log.warning(
-                "%s is not found by the resolver any more (%s): its known addresses stay in use.", key[0], error
-            )
+            log.warning("The resolver no longer finds %s (%s): its known addresses are still used.", key[0], error)
         else:
             before = {address.info[4]: address for address in known.addresses}
             known.addresses = [before.get(info[4]) or Address(info) for info in infos]
@@ -152,7 +148,7 @@ class AddressBook:
 
 def _lookup_error(host: str, error: OSError) -> OSError:
     if error.errno == socket.EAI_AGAIN:
-        return GeneratorLimitError(f"this machine's resolver did not answer about {host!r}: {error.strerror}")
+        return GeneratorLimitError(f"this machine's resolver did not answer for {host!r}: {error.strerror}")
     return error
 
 

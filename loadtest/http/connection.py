@@ -1,7 +1,7 @@
-"""Carry HTTP/1.1 exchanges over one TCP or TLS connection under gevent.
+"""Send HTTP/1.1 requests and receive their responses over one TCP or TLS connection under gevent.
 
-Three measures keep the cost low: a raw non-blocking socket, one read watcher for the whole connection that switches to
-the waiting greenlet, and one timer per process for all deadlines.
+Three design decisions keep the CPU cost low: a raw non-blocking socket; one read watcher for the whole connection,
+which switches to the waiting greenlet; and one timer per process for all deadlines.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ FIRST_BYTES = 8_192
 
 IDLE_NS = 5_000_000
 """A connection that was unused for longer than this is checked before a request is sent on it, because the server may
-have closed it. Servers close idle connections after seconds. After a shorter time no check is made, which saves a
-system call: the read watcher notices the close."""
+have closed it. Servers close idle connections after seconds. After a shorter time no check is made, because the read
+watcher notices that the server closed the connection; this saves a system call."""
 
 READS_WITHOUT_A_BREAK = 16
-"""Largest number of reads without a pause. Without this limit, a server that sends faster than the client reads would
-block the event loop, and the deadline of its request would not be checked."""
+"""Maximum number of reads in a row without letting other greenlets run. Without this limit, a server that sends faster
+than the client reads would block the event loop, and the deadline of its request would not be checked."""
 
 FIRST_TRY_S = 1.0
-"""How long one of several addresses may take to accept before the next one is tried."""
+"""How long one of several addresses may take to accept a connection before the next address is tried."""
 
 EXPIRED = "no whole response in time"
 
@@ -49,14 +49,14 @@ _READABLE, _WRITABLE = 1, 2
 
 
 class StaleConnectionError(ClosedEarlyError):
-    """A reused connection turned out to be closed when the next request was sent on it.
+    """When a request was sent on a reused connection, the connection turned out to be closed.
 
     Attributes:
-        unread: whether the server provably read nothing of the request.
+        unread: whether it is certain that the server read nothing of the request.
     """
 
     def __init__(self, *, unread: bool) -> None:
-        super().__init__("the server closed the idle connection as the request was sent on it")
+        super().__init__("the server closed the idle connection while the request was being sent on it")
         self.unread = unread
 
 
@@ -76,12 +76,14 @@ class Endpoint:
 
 
 class Connection:
-    """One connection, opened at its first use and reopened after it was closed. It carries one exchange at a time.
+    """One connection, opened at its first use and reopened after it was closed.
+
+    It is used for one request and its response at a time.
 
     Attributes:
         waiting: the greenlet that waits for this connection, or None.
         deadline_ns: the end of its current wait (`time.perf_counter_ns()`).
-        used_ns: the time at which its last answer had been read (same clock).
+        used_ns: the time at which its last response had been read (same clock).
         stamps: the kernel's receive timestamp of the last bytes read (receive_timestamps.py), or nothing.
     """
 
@@ -117,14 +119,14 @@ class Connection:
         """Whether there is a socket; the server may already have closed its end."""
         return self._socket is not None
 
-    def exchange(  # noqa: PLR0912, PLR0915 - one function: a call costs 0.1 µs, an exchange 10, in the innermost loop
+    def exchange(  # noqa: PLR0912, PLR0915 - one function, because a call takes 0.1 of the 10 µs of an exchange
         self, request: bytes, started_ns: int, deadline_ns: int, replayable: bool, bodiless: bool
     ) -> Answer:
         """Send `request` and return its response. Open the connection first if it is closed.
 
         A server may close an idle connection at any time, even while the next request is being sent. The request is
-        then sent again on a new connection if it cannot be executed twice, or if a second execution does no harm: the
-        server provably read nothing of it, or no answer came and the request is `replayable` (RFC 9110, 9.2.2).
+        then sent again on a new connection in two cases: it is certain that the server read nothing of it, or no answer
+        came and the request is `replayable`, so executing it twice does no harm (RFC 9110, 9.2.2).
 
         Args:
             request: head and body.
@@ -176,7 +178,9 @@ class Connection:
                 raw_head = data[:end]
                 parsed = self._read_head(raw_head)
                 missing = parsed[0].whole_length - len(data) + end + 4
-                if 0 < missing <= self.max_body_bytes and not bodiless:  # uvicorn and others send head and body apart
+                if (
+                    0 < missing <= self.max_body_bytes and not bodiless
+                ):  # uvicorn and other servers send head and body separately
                     rest = self._receive()
                     data += rest
                     missing -= len(rest)
@@ -239,7 +243,7 @@ class Connection:
     def _wait(self) -> None:
         """Let other greenlets run until the socket is readable, or the time is up.
 
-        In `_send_rest`, a writable socket ends the wait too.
+        In `_send_rest`, the wait also ends when the socket becomes writable.
         """
         self._reads = 0
         self.waiting = getcurrent()
@@ -254,7 +258,10 @@ class Connection:
             self._on_idle_readable()
 
     def _on_idle_readable(self) -> None:
-        """Close if the server closed the connection or sent data without a request. TLS's own messages are not data."""
+        """Close if the server closed the connection or sent data without a request.
+
+        Messages of the TLS protocol do not count as data.
+        """
         try:
             data = self._recv()
             if data and self._tls is not None and not self._tls.decrypt(data) and not self._tls.closed:
@@ -262,19 +269,19 @@ class Connection:
         except BlockingIOError:
             return
         except OSError:
-            pass  # a reset or a broken record: the connection is closed as well
+            pass  # after a reset or a broken record, the connection is also closed
         self.close()
 
     def _recv(self) -> bytes:
-        """Return the bytes that can be read now; b"" once the server has closed.
+        """Return the bytes that can be read now; b"" when the server has closed the connection.
 
-        BlockingIOError means that there are none.
+        If there are none, the function raises BlockingIOError.
         """
         data, self.stamps, _, _ = self._recvmsg(RECEIVE_BYTES, ANCILLARY_BYTES)
         return data
 
     def _receive(self) -> bytes:
-        """Return the next plain bytes, waiting no longer than the deadline allows; b"" once the server has closed."""
+        """Wait for the next plain bytes until the deadline, and return them; b"" when the server has closed."""
         while True:
             if self._reads > READS_WITHOUT_A_BREAK:
                 self._wait()
@@ -302,7 +309,7 @@ class Connection:
                 self._wait()
                 try:
                     left = left[self._send(left) :]
-                except BlockingIOError:  # bytes to read have woken this greenlet
+                except BlockingIOError:  # this greenlet was woken because there are bytes to read
                     early = self._read_now()
                     if early:
                         return early
@@ -338,10 +345,12 @@ class Connection:
         """Connect to the first of the endpoint's addresses that accepts.
 
         Raises:
-            TimeoutError: no connection within `connect_timeout_s`, or by the deadline if that is earlier.
+            TimeoutError: no connection was opened within `connect_timeout_s` or before the deadline, whichever is
+                earlier.
             GeneratorLimitError: the load generator has no file descriptors or ports left, or its resolver does not
                 answer.
-            OSError: the name is unknown, or every address refused (the error of the last one).
+            OSError: the name is unknown, or every address refused the connection (this is the error of the last
+                address).
         """
         endpoint, now_ns = self.endpoint, perf_counter_ns()
         deadline_ns = min(deadline_ns, now_ns + round(self.connect_timeout_s * 1e9))
@@ -350,7 +359,7 @@ class Connection:
         for left, address in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
             now_ns = perf_counter_ns()
             self.deadline_ns = deadline_ns
-            if left:  # an address that never answers must leave time for the others
+            if left:  # so that an address that never answers leaves time for the other addresses
                 self.deadline_ns = min(now_ns + (deadline_ns - now_ns) // (left + 1), now_ns + round(FIRST_TRY_S * 1e9))
             self._deadlines.shorten(self.deadline_ns - now_ns)
             try:
@@ -368,7 +377,7 @@ class Connection:
                 if isinstance(error, TimeoutError):
                     raise TimeoutError(f"no connection to {endpoint.host} in time") from None
                 raise
-            except BaseException:  # the user was stopped, which says nothing about the address
+            except BaseException:  # the user was stopped, so the address may still be good
                 address.probing = False
                 self.close()
                 raise

@@ -8,7 +8,9 @@ from .response_parser import BodyTooLongError, ProtocolError
 
 
 def decode_body(body: bytes, coding: str, *, limit_bytes: int) -> bytes:
-    """Return the body without its content coding. Several codings are undone from the last to the first.
+    """Return the body without its content coding.
+
+    If there are several codings, they are removed from the last to the first.
 
     Raises:
         ProtocolError: the coding is not supported, or the bytes are invalid.
@@ -34,7 +36,7 @@ def _decode(body: bytes, name: str, limit_bytes: int) -> bytes:
             return _inflate(body, -zlib.MAX_WBITS, limit_bytes)
     if name == "br":
         return _unbrotli(body, limit_bytes)
-    raise ProtocolError(f"content-encoding {name!r} is not supported: only gzip, deflate and br are")
+    raise ProtocolError(f"content-encoding {name!r} is not supported: only gzip, deflate and br are supported")
 
 
 def _inflate(body: bytes, window_bits: int, limit_bytes: int) -> bytes:
@@ -53,7 +55,7 @@ def _inflate(body: bytes, window_bits: int, limit_bytes: int) -> bytes:
 
 
 def _unbrotli(body: bytes, limit_bytes: int) -> bytes:
-    import brotli  # type: ignore[import-untyped]  # comes with Locust, by way of geventhttpclient; it has no types
+    import brotli  # type: ignore[import-untyped]  # installed with Locust (by geventhttpclient); has no types
 
     decoder = brotli.Decompressor()
     try:

@@ -1,4 +1,4 @@
-"""Distinguish failures of the load generator, which lacks a resource, from failures of the service."""
+"""Distinguish failures of the load generator that are caused by a missing resource from failures of the service."""
 
 from __future__ import annotations
 

@@ -10,11 +10,11 @@ from .transport import Transport
 
 @dataclass(slots=True, eq=False)
 class Pool:
-    """The connections of one client to one server. The connection used last is used next.
+    """The connections of one client to one server. The connection that was used last is used first again.
 
     Attributes:
         idle: connections that no request uses.
-        opened: all connections made so far. Those that are not idle are in use.
+        opened: all connections made so far. Connections that are not idle are in use.
     """
 
     endpoint: Endpoint
@@ -25,7 +25,7 @@ class Pool:
     opened: int = 0
 
     def add(self) -> Connection:
-        """Return one more connection, which will open at its first use."""
+        """Return a new connection, which opens when it is first used."""
         self.opened += 1
         return Connection(
             self.endpoint,

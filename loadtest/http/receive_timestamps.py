@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-SO_TIMESTAMPNS = 35  # from Linux's headers, except on a few old architectures; Python has no name for it
+SO_TIMESTAMPNS = 35  # the value in Linux's headers (a few old architectures differ); Python has no name for it
 STAMP_BYTES = 16
 ANCILLARY_BYTES = socket.CMSG_SPACE(STAMP_BYTES)
 AVAILABLE = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")
@@ -26,19 +26,19 @@ Moments = npt.NDArray[np.int64]
 
 
 def ask_for_stamps(connected: socket.socket) -> None:
-    """Make the kernel report when it received the data of this socket, if it can."""
+    """Make the kernel report when it received the data of this socket, if the kernel supports this."""
     if AVAILABLE:
         try:
             connected.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        except OSError:  # a sandbox imitates Linux but lacks this option
+        except OSError:  # a sandbox that imitates Linux may not have this option
             return
 
 
 def arrivals(stamps: npt.NDArray[Any], ahead_ns: int, *, sent: Moments, read: Moments) -> Moments:
     """Return when answers arrived, on the clock of `time.perf_counter_ns()`.
 
-    The stamps come from the wall clock, which may be set at any moment. A stamp is used if it lies between sending and
-    reading. Otherwise, and without a stamp, the time of reading is returned.
+    The stamps come from the wall clock, which may be set at any moment. A stamp is used only if it lies between the
+    times of sending and reading. Otherwise, or if there is no stamp, the time of reading is returned.
 
     Args:
         stamps: an array with the fields of STAMP_TYPE; zeros where there is no stamp.
@@ -56,6 +56,8 @@ def wall_clock_ahead_ns() -> int:
         before_ns = time.perf_counter_ns()
         wall_ns = time.time_ns()
         after_ns = time.perf_counter_ns()
-        if after_ns - before_ns < 2_000:  # otherwise this process was interrupted between the readings
+        if (
+            after_ns - before_ns < 2_000
+        ):  # if the difference is larger, this process was interrupted between the two readings
             break
     return wall_ns - (before_ns + after_ns) // 2

@@ -13,10 +13,10 @@ _LENGTH = 216
 
 
 def nothing_was_read(connected: socket.socket, last_bytes: int) -> bool:
-    """Return whether the last `last_bytes` bytes sent on a broken connection provably never reached the peer.
+    """Return whether it is certain that the last `last_bytes` bytes sent on a broken connection never reached the peer.
 
     A closed socket answers data with a reset and acknowledges none of it, so no program can have read it. The result is
-    also False if the kernel gives no information (not Linux, or an imitation of it).
+    also False if the kernel gives no information (on other systems than Linux, or in a sandbox that imitates Linux).
     """
     if sys.platform != "linux":
         return False

@@ -5,16 +5,16 @@ from __future__ import annotations
 import functools
 import ssl
 
-_READ_BYTES = 16_384  # the most that a record holds
+_READ_BYTES = 16_384  # the maximum size of a record
 
 
 @functools.cache
 def client_context(*, insecure: bool = False) -> ssl.SSLContext:
     """Return the process's context for TLS clients.
 
-    It is made once, because it reads all trusted certificates (about 20 ms).
+    The context is created once, because this reads all trusted certificates and takes about 20 ms.
 
-    Only HTTP/1.1 is offered to the server (ALPN). With `insecure` no certificate is verified.
+    Only HTTP/1.1 is offered to the server (ALPN). With `insecure`, certificates are not verified.
     """
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
@@ -42,7 +42,8 @@ class TlsLayer:
         Return the bytes to send, and whether the handshake is done.
 
         Raises:
-            ssl.SSLError: the server's certificate is not trusted, or there is no common version or cipher.
+            ssl.SSLError: the server's certificate is not trusted, or client and server have no TLS version or cipher in
+                common.
         """
         self._incoming.write(received)
         try:
@@ -59,7 +60,7 @@ class TlsLayer:
         return self._outgoing.read()
 
     def decrypt(self, records: bytes) -> bytes:
-        """Return the plain bytes that `records` completed; b"" while a record is incomplete or after the end.
+        """Return the plain bytes that `records` completed; b"" while a record is incomplete, or after the end.
 
         Raises:
             ssl.SSLError: the records were tampered with, or the server sent an alert.

@@ -82,8 +82,8 @@ class Transport:
     """The state that the connections of one process share.
 
     Attributes:
-        resent: number of requests that were sent again on a new connection, because the first connection had been
-            closed unread.
+        resent: number of requests that were sent again on a new connection, because the server had closed the first
+            connection without reading the request.
     """
 
     deadlines: Deadlines = field(default_factory=Deadlines)

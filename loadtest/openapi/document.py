@@ -17,7 +17,7 @@ PLACES = (
     "openapi.json",  # FastAPI, flask-smorest and KServe; Litestar's is under /schema
     "openapi.yaml",
     "docs.json",  # BentoML
-    "swagger.json",  # flask-restx (2.0, which is refused below with a sentence) and many others
+    "swagger.json",  # flask-restx (OpenAPI 2.0, which is rejected below with a message) and many others
     "api/openapi.json",
     "api/schema/?format=json",  # Django REST with drf-spectacular
     "api/schema/",
@@ -49,8 +49,8 @@ class Document:
     Attributes:
         spec: the document, with unresolved references.
         source: the URL or path that it was read from.
-        base: the URL that operations' paths are appended to, without a trailing slash; None if neither the file nor the
-            user names a server.
+        base: the URL to which the paths of operations are appended, without a trailing slash; None if neither the file
+            nor the user names a server.
     """
 
     spec: dict[str, Any]
@@ -73,11 +73,12 @@ class Document:
 
 
 def read_document(source: str, *, target: str | None, wire: Wire) -> Document:
-    """Return the document at a service's URL, at a document's URL, or in a file.
+    """Return the document from a service's URL, a document's URL, or a file.
 
     Args:
         source: `http://127.0.0.1:8000`, `http://127.0.0.1:8000/openapi.json` or `openapi.yaml`.
-        target: the service's URL if it is not that of the document; the document's `servers` never replace it.
+        target: the URL of the service, if it differs from the URL of the document. The document's `servers` never
+            replace it.
         wire: sends the requests to the service.
 
     Raises:
@@ -110,7 +111,7 @@ def parse(text: bytes, source: str) -> dict[str, Any]:
             "`npx swagger2openapi FILE`, and pass the result."
         )
     if not _is_openapi(spec):
-        raise UsageError(f"{source} holds no OpenAPI 3 document: it needs `openapi: 3.x` and `paths`.")
+        raise UsageError(f"{source} contains no OpenAPI 3 document: such a document has `openapi: 3.x` and `paths`.")
     assert isinstance(spec, dict)
     return spec
 
@@ -123,7 +124,7 @@ def _loaded(text: bytes) -> Any:
     import yaml
 
     class JsonLikeLoader(yaml.SafeLoader):
-        """A YAML loader that keeps dates as text, because JSON has no dates."""
+        """A YAML loader that leaves dates as text, because JSON has no dates."""
 
     JsonLikeLoader.yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
@@ -165,8 +166,8 @@ def _ask(source: str, wire: Wire) -> tuple[dict[str, Any], str]:
     if (spec := kserve.document(source, wire)) is not None:
         return spec, source.rstrip("/") + "/v2"
     raise TargetError(
-        f"`{source}` answers, but offers no OpenAPI document (asked for /{PLACES[0]} and {len(PLACES) - 1} other "
-        "usual places). Pass the document's own URL or file to `lt init`."
+        f"`{source}` answers, but offers no OpenAPI document (tried /{PLACES[0]} and {len(PLACES) - 1} other usual "
+        f"paths). Pass the URL or the file of the document to `lt init`."
     )
 
 

@@ -1,4 +1,4 @@
-"""Make small valid files that a service can open: an image, a table, a sound, a text."""
+"""Create small valid files that a service can open: an image, a table, a sound, a text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ File = tuple[str, bytes, str]
 def sample_file(name: str, media_type: str = "", *, kind: str | None = None) -> File:
     """Return a file for a field called `name`.
 
-    Its type is the one that the document requires or that the name suggests.
+    The type of the file is the type that the document requires, or the type that the name suggests.
     """
     kind = kind or _kind(name, media_type)
     return FILES[kind]

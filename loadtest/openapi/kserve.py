@@ -23,7 +23,7 @@ _FLOATS, _WHOLE = ("FP16", "FP32", "FP64", "BF16"), re.compile(r"U?INT(8|16|32|6
 def request(
     operation: Operation, base: str, wire: Wire, seen: dict[str, list[Any]]
 ) -> Callable[[Module], RequestCode] | None:
-    """Return a function that writes the code of an inference request; None for another operation or unknown inputs."""
+    """Return a function that writes the code of an inference request; None for other operations or unknown inputs."""
     match = INFER.fullmatch(operation.path)
     if match is None or operation.method != "POST":
         return None
@@ -50,7 +50,7 @@ def _code(operation: Operation, path: str, model: str, inputs: list[Any], module
 
 
 def document(base: str, wire: Wire) -> dict[str, Any] | None:
-    """Return a document for a server that uses the protocol but has no document; None if `base` is no such server."""
+    """Return a document for a server that uses the protocol but has no document; None if `base` has no such server."""
     server = wire.get(base.rstrip("/") + "/v2").json
     names = _listed(base.rstrip("/"), wire)
     if not isinstance(server, dict) or not names:
@@ -94,7 +94,7 @@ def _listed(root: str, wire: Wire) -> list[str]:
 
 
 def _input(tensor: dict[str, Any]) -> str:
-    """Return one input tensor: a batch of one, with every open dimension of size 1."""
+    """Return one input tensor: a batch of size one, in which every dimension of open size has size 1."""
     kind = str(tensor.get("datatype", "FP32")).upper()
     raw = tensor.get("shape")
     shape = [

@@ -47,7 +47,7 @@ class LeftOut:
 def locustfile(
     document: Document, sent: Sequence[Tried], left_out: Sequence[LeftOut], *, data: str | None = None, seed: int
 ) -> str:
-    """Return the source of the scenario. `data` is the path of the data file whose rows it sends."""
+    """Return the source of the scenario. `data` is the path of the data file whose rows the scenario sends."""
     module = Module()
     module.imports.update({"import os", "import random"})
     resolve = Resolver(document.spec)
@@ -134,9 +134,9 @@ def _draws(statements: Sequence[str], module: Module) -> bool:
 
 
 def _promised(operation: Operation, last: Answer | None, resolve: Resolver) -> list[str] | None:
-    """Return the fields that the document promises, without those that the answer to a trial request lacked.
+    """Return the fields that the document promises, except those that were missing in the answer to a trial request.
 
-    None if the answer is no JSON object.
+    None if the answer is not a JSON object.
     """
     if operation.answer is None or operation.method == "HEAD":
         return None

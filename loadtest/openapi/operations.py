@@ -14,7 +14,8 @@ BODY_TYPES = (
     "text/plain",
     "application/octet-stream",
 )
-"""Body types that a scenario can send, the preferred ones first. Other types with a JSON suffix count as JSON."""
+"""Content types of bodies that a scenario can send, in order of preference. Other types with a JSON suffix count as
+JSON."""
 
 Schema = dict[str, Any]
 
@@ -97,12 +98,12 @@ class Operation:
     Attributes:
         method: in capitals.
         path: the template, such as `/items/{item_id}`.
-        title: one line about it, from the document.
+        title: one line from the document about this operation.
         operation_id: the document's name for it; "" if it has none.
         answer: the schema of a good JSON answer; None if the document contains none.
-        unsupported: why no request can be made, as a clause; None if one can.
-        changes: why it may change something at the service, as a clause; None if it looks harmless.
-        in_doubt: whether it is uncertain that it changes something.
+        unsupported: why no request can be made, as a clause; None if a request can be made.
+        changes: why the operation may change data of the service, as a clause; None if it looks harmless.
+        in_doubt: whether it is uncertain that the operation changes something.
     """
 
     method: str
@@ -225,7 +226,7 @@ def _body(raw: dict[str, Any], resolve: Resolver) -> tuple[Body | None, str | No
     if chosen is None:
         if not raw.get("required"):
             return None, None
-        return None, f"its body is {', '.join(types)}, which `lt init` does not write"
+        return None, f"its body is {', '.join(types)}, which `lt init` does not support"
     media = types[chosen]
     encoding = media.get("encoding")
     part_types = {
@@ -245,7 +246,7 @@ def _body(raw: dict[str, Any], resolve: Resolver) -> tuple[Body | None, str | No
 
 
 def _security(raw: Any, spec: dict[str, Any], resolve: Resolver) -> tuple[tuple[Security, ...], str | None]:
-    """Return the credentials of the first alternative that `lt` can send, or else the reason why it can send none."""
+    """Return the credentials of the first alternative that `lt` can send, or the reason why it can send none."""
     alternatives = _list(raw)
     if not alternatives or {} in alternatives:
         return (), None
@@ -256,7 +257,7 @@ def _security(raw: Any, spec: dict[str, Any], resolve: Resolver) -> tuple[tuple[
         found = [_credential(str(name), resolve(schemes.get(name))) for name in alternative]
         if all(found):
             return tuple(each for each in found if each is not None), None
-    return (), "it asks for a credential that is not given in headers, such as a client certificate"
+    return (), "it needs a credential that cannot be sent in a header, such as a client certificate"
 
 
 def _credential(name: str, scheme: dict[str, Any]) -> Security | None:
@@ -306,7 +307,7 @@ def _changes(method: str, path: str, raw: dict[str, Any], paths: dict[str, Any])
         {str(status) for status in (raw.get("responses") or {})} if isinstance(raw.get("responses"), dict) else set()
     )
     if siblings or (statuses & {"201", "202", "204"} and "200" not in statuses):
-        return "this POST looks as if it makes something", False
+        return "this POST looks as if it creates something", False
     change = CHANGES.search(text)
     if change and not (by_text and by_text.start() < change.start()):
         return f"this POST looks as if it changes something (“{change.group()}…”)", False
@@ -333,6 +334,6 @@ def _list(value: Any) -> list[Any]:
 
 
 def _line(text: Any) -> str:
-    """Return the first line of a text from the document, printable and without quotes that would end a comment."""
+    """Return the first line of a text from the document, printable and without quotes that would end a docstring."""
     line = str(text).strip().split("\n")[0]
     return "".join(c for c in line if c.isprintable()).replace('"""', "'''").replace("\\", "/")[:100].strip()

@@ -1,8 +1,8 @@
 """Convert schemas to Python expressions that draw realistic values.
 
-The generated scenario contains the same expressions that `lt init` evaluates when it tries the service, so the two
-cannot differ. The expressions use one name: `draw`, a `random.Random`. Texts of the document are inserted only through
-`repr`.
+The generated scenario contains the same expressions that `lt init` evaluates when it tries the service, so the trial
+and the scenario cannot differ. The expressions use only one name, `draw`, which is a `random.Random`. Texts of the
+document are inserted only through `repr`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from .schemas import (
 from .texts import FORMATS, SENTENCES, WORDS, number_range, pattern_samples, text_of
 
 DEEPEST = 6
-"""At this depth, optional fields are left out and arrays are empty, so that recursive schemas end."""
+"""At this depth, optional fields are left out and arrays are empty, so that a value of a recursive schema is finite."""
 
 DEFAULT_LENGTH = 3
-"""Number of items of an array whose schema states no length. The trial corrects it."""
+"""Number of items of an array whose schema states no length. The trial corrects this number."""
 
 
 class RecursiveSchemaError(Exception):
@@ -55,7 +55,7 @@ class Module:
     imports: set[str] = field(default_factory=set)
 
     def constant(self, name: str, expression: str) -> str:
-        """Store a constant and return its name. If the name is taken by another one, a number is appended."""
+        """Store a constant and return its name. If another constant has this name, a number is appended."""
         return self._keep(self.constants, name, expression)
 
     def function(self, name: str, source: str) -> str:
@@ -88,9 +88,9 @@ class Expressions:
         module: collects the functions and constants that expressions call.
         resolve: follows references.
         length: number of items of an array whose schema leaves the length open.
-        within: references of the enclosing objects, so that recursive schemas end.
-        columns: the data file's columns by their plain names; a field of the body or a parameter with that name takes
-        its value from `row`.
+        within: references of the enclosing objects, by which recursive schemas are recognised.
+        columns: the columns of the data file by their plain names; a parameter or a field of the body with the same
+            name gets its value from `row`.
         required_only: leave out fields that the schema does not require.
     """
 
@@ -139,14 +139,14 @@ class Expressions:
         return {"boolean": "draw.random() < 0.5", "null": "None"}.get(kind or "", repr(str(name or "value")))
 
     def body(self, schema: Any, examples: tuple[Any, ...], name: str) -> str:
-        """Return an expression for a whole body: one of the document's examples if it has some, else a drawn body."""
+        """Return an expression for a whole body: one of the document's examples if it has some, else a random body."""
         found = merged(schema, self.resolve)
         offered = [] if self.columns else list(examples) or examples_of(found)
         if offered and all(isinstance(each, dict) == (type_of(found) == "object") or not found for each in offered):
             return f"draw.choice({self.module.constant(constant_name(name, 'EXAMPLES'), pretty(offered))})"
         try:
             return self.value(schema, name)
-        except RecursiveSchemaError:  # the schema contains itself without end; the service may accept {}
+        except RecursiveSchemaError:  # every value of this schema would be infinite; the service may accept {}
             return "{}"
 
     def _inside(self, reference: str | None) -> Expressions:

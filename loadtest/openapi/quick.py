@@ -1,4 +1,4 @@
-"""Generate a scenario for a run without one: from the target's OpenAPI document, or with a GET of each given path."""
+"""Generate a scenario for a run that has none: from the target's OpenAPI document, or with a GET of each given path."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class QuickScenario:
 
     Attributes:
         path: the path of its file, which exists during the run.
-        target: the URL that its paths are appended to.
+        target: the URL to which its paths are appended.
     """
 
     path: Path
@@ -46,7 +46,7 @@ class QuickScenario:
 def quick_scenario(
     url: str, *, gets: Sequence[str], seed: int, wire: Wire, say: Callable[[Tried], None]
 ) -> Iterator[QuickScenario]:
-    """Generate a scenario for `url`. Its file is deleted at the end of the block.
+    """Generate a scenario for `url`. The file of the scenario is deleted at the end of the block.
 
     Args:
         url: the URL of the service.
@@ -66,8 +66,8 @@ def quick_scenario(
             document = read_document(url, target=None, wire=wire)
         except TargetError as error:
             raise TargetError(
-                f"{error} Or name paths to request: `lt run --target {url} --get /path`; or a scenario of your own: "
-                "`--scenario locustfile.py`."
+                f"{error} You can also name the paths to request: `lt run --target {url} --get /path`, or use your "
+                f"own scenario: `--scenario locustfile.py`."
             ) from None
         source = write_scenario(document, wire=wire, seed=seed, say=say).source
         name = document.file_name

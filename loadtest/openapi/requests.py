@@ -14,7 +14,7 @@ from .payloads import Expressions, choice
 from .schemas import merged, type_of
 
 CREDENTIALS = {"header": "API_KEY", "query": "API_KEY", "cookie": "API_KEY", "bearer": "API_TOKEN"}
-"""The environment variable for each kind of credential. Basic authentication takes API_USER and API_PASSWORD."""
+"""The environment variable for each kind of credential. Basic authentication uses API_USER and API_PASSWORD."""
 
 MULTIPART = "from urllib3.filepost import encode_multipart_formdata"
 
@@ -26,7 +26,7 @@ class RequestCode:
     Attributes:
         operation: the operation that it calls.
         before: statements that the expressions need, such as drawing a multipart body.
-        params, headers, json, data: None if the request has none.
+        params, headers, json, data: None if the request does not have this part.
     """
 
     operation: Operation
@@ -38,7 +38,7 @@ class RequestCode:
     data: str | None
 
     def evaluate(self, namespace: dict[str, Any], seed: int) -> dict[str, Any]:
-        """Return `url` (a path), `params`, `headers`, `json` and `data`, drawn with a seed."""
+        """Return `url` (a path), `params`, `headers`, `json` and `data`, generated from a seed."""
         scope = {**namespace, "draw": random.Random(seed)}
         for function in [each for each in scope.values() if hasattr(each, "__globals__")]:
             function.__globals__["draw"] = scope["draw"]
@@ -51,12 +51,14 @@ class RequestCode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """A choice for everything that the document leaves open. The trial uses the first variant that the service accepts.
+    """One choice for each thing that the document leaves open.
+
+    The trial uses the first variant that the service accepts.
 
     Attributes:
         required_only: whether to leave out everything that the document does not require.
         file_kind: the kind of files whose type the document leaves open; None for the most likely kind.
-        path_values: values of path parameters that have worked. Each item has the values of one whole request.
+        path_values: values of path parameters that have worked. Each item contains the values for one whole request.
         bodies: bodies that have worked; None if they are drawn from the schema.
     """
 
@@ -267,7 +269,7 @@ def _file_part(key: str, schema: dict[str, Any], body: Body, write: Expressions,
 
 
 def variants(operation: Operation, write: Expressions) -> list[Variant]:
-    """Return the variants of a request to try, the simplest first."""
+    """Return the variants of a request to try, beginning with the simplest."""
     found = [Variant()]
     body = operation.body
     if body is None:

@@ -47,7 +47,7 @@ def test_a_worker_that_makes_its_payloads_as_the_test_starts_is_waited_for(tmp_p
     assert (ran.done.code, ran.run.outcome) == (0, "complete"), ran.said
     (pause,) = ran.run.pauses
     assert (pause.held_by, round(pause.for_s)) == ("the scenario's test_start listener make_payloads", 8)
-    assert "was held for" in ran.said
+    assert "was blocked for" in ran.said
     assert "test_start listener make_payloads kept" in ran.said + lt(
         "report", str(ran.folder.path), "--format", "text"
     ).out

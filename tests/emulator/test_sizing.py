@@ -44,8 +44,8 @@ def test_the_size_follows_the_cost_of_the_scenarios_own_requests() -> None:
 
 
 def test_a_size_that_cloud_run_does_not_offer_is_reported_as_such() -> None:
-    assert "Not a Cloud Run setting (0.4 vCPU at concurrency 80" in told_by(sent(200), used_s=1.6).why
-    assert "Not a Cloud Run setting" not in told_by(sent(200), used_s=4.0).why, "1 vCPU is one"
+    assert "Cloud Run does not offer this CPU limit (0.4 vCPU at concurrency 80" in told_by(sent(200), used_s=1.6).why
+    assert "Cloud Run does not offer" not in told_by(sent(200), used_s=4.0).why, "1 vCPU is one"
 
 
 def test_failing_requests_cannot_be_measured_and_their_answer_is_shown() -> None:

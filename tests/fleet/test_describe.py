@@ -68,7 +68,7 @@ def test_the_users_own_loadtest_package_wins_and_a_sentence_explains_a_failing_i
     written(tmp_path, "HERE = True\n", file)
     assert describe_one(written(tmp_path, f"from {imported} import HERE\n{PLAIN}")).user_classes == ("One",)
     path = written(tmp_path, f"from loadtest.users.fast_user import FastUser\n{PLAIN}")
-    with pytest.raises(UsageError, match=r"is imported in its place: to use lt's `loadtest\.users.*rename it"):
+    with pytest.raises(UsageError, match=r"is imported instead of it: to use lt's `loadtest\.users.*rename this file"):
         describe_one(path)
 
 

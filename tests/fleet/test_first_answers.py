@@ -56,7 +56,10 @@ def ends_with(*frames: tuple[Sent, ...]) -> str | None:
 
 def test_an_endpoint_whose_first_answers_all_fail_ends_the_run() -> None:
     why = ends_with((failed(0), failed(1), failed(2)))
-    assert why == f"the first {FIRST} answers of POST /predict all failed with HTTP 422 (`--no-check` goes on)"
+    assert (
+        why
+        == f"the first {FIRST} answers of POST /predict all failed with HTTP 422 (`--no-check` lets the run continue)"
+    )
 
 
 def test_failed_answers_add_up_over_frames() -> None:

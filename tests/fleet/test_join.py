@@ -46,7 +46,7 @@ def test_on_loopback_none_is_needed(bind: str) -> None:
 @pytest.mark.parametrize("short", ["", "x", GIVEN[:-1]])
 def test_a_short_secret_is_refused(short: str) -> None:
     """A short secret could be guessed from the proof that a worker sends."""
-    with pytest.raises(UsageError, match=f"has {len(short)} characters: give at least 16"):
+    with pytest.raises(UsageError, match=f"has {len(short)} characters: set at least 16"):
         join_secret("0.0.0.0", {SECRET_VARIABLE: short})
 
 

@@ -64,7 +64,7 @@ def test_load_lines_give_the_users_and_the_busy_workers(tmp_path: Path) -> None:
     assert [text.split(":")[0] for text in snapshot.saturated] == [
         "worker w1 uses 95% of a core",
         "worker w2 was 80 ms late",
-        "worker w3 was held for 8000 ms by a listener of the scenario's, which let no user run meanwhile",
+        "worker w3 was blocked for 8000 ms by a listener of the scenario, so no user could run during that time",
     ]
 
 

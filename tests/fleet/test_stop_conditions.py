@@ -119,7 +119,7 @@ def test_failures_in_another_phase_end_nothing() -> None:
     ("condition", "points", "sentence"),
     [
         ("p95(warmup) > 1s", RAMP_THEN_HOLD, "the warm-up is known only after a run"),
-        ("p95(steady) > 1s", (), "the scenario's plan is not known before it runs"),
+        ("p95(steady) > 1s", (), "the plan of the scenario and its phases are not known before"),
         ("p95(POST /x) > 1s", RAMP_THEN_HOLD, "use --slo, which"),
     ],
 )

@@ -237,11 +237,11 @@ def test_the_host_is_the_user_s_and_the_path_the_document_s(
     ("text", "sentence"),
     [
         (b'{"swagger": "2.0", "paths": {}}', "convert it to OpenAPI 3"),
-        (b"{", "holds no OpenAPI 3 document"),
-        (b"openapi: 3.0.0\ninfo: &a [*a]", "holds no OpenAPI 3 document"),
-        (b"\xff\xfe\x00", "holds no OpenAPI 3 document"),
-        (b"[" * 100_000, "holds no OpenAPI 3 document"),
-        (b"openapi: 3.1.0\npaths: [1]", "holds no OpenAPI 3 document"),
+        (b"{", "contains no OpenAPI 3 document"),
+        (b"openapi: 3.0.0\ninfo: &a [*a]", "contains no OpenAPI 3 document"),
+        (b"\xff\xfe\x00", "contains no OpenAPI 3 document"),
+        (b"[" * 100_000, "contains no OpenAPI 3 document"),
+        (b"openapi: 3.1.0\npaths: [1]", "contains no OpenAPI 3 document"),
     ],
 )
 def test_an_invalid_document_is_reported(text: bytes, sentence: str) -> None:

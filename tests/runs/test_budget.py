@@ -86,7 +86,7 @@ def test_a_rehearsal_on_this_machine_is_priced_and_not_asked_about(tmp_path: Pat
 
 def test_without_anybody_to_ask_nothing_leaves_this_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = scenario()
-    with pytest.raises(UsageError, match=r"about 30,000 requests for about \$0\.05 would go there\. Add --yes"):
+    with pytest.raises(UsageError, match=r"about 30,000 requests for about \$0\.05 would be sent there\. Add --yes"):
         confirm_leaving(PUBLIC, plan, yes=False, console=TerminalConsole(), budget=budget(plan, tmp_path))
     assert "24 ms of CPU per request (assumed)" in capsys.readouterr().err
 
