@@ -63,9 +63,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_says_why(small_disk: Path) -> Non
     folder = find_run(small_disk, "latest")
     run = folder.read_run()
     assert run.outcome is Outcome.DEGRADED
-    assert any(
-        "cannot be written any more (No space left on device): the run was stopped" in why for why in run.reasons
-    )
+    assert any("can no longer be written (No space left on device): the run was stopped" in why for why in run.reasons)
     (worker,) = run.workers
     ballast.unlink()
     done = lt("report", folder.path.name, "--runs", str(small_disk), "--format", "text")

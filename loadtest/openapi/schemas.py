@@ -1,4 +1,4 @@
-"""Read JSON schemas as services really write them: with references, `allOf`, missing types and examples."""
+"""Read JSON schemas in the forms that services really use: with references, `allOf`, missing types and examples."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def merged(schema: Any, resolve: Resolver, depth: int = 0) -> Schema:
 
 
 def type_of(schema: Schema) -> str | None:
-    """Return the type of a schema. If it states none, infer it from its other keywords.
+    """Return the type of a schema. If the schema states no type, infer it from its other keywords.
 
     The type is null only if the schema states no other type.
     """
@@ -70,7 +70,7 @@ def type_of(schema: Schema) -> str | None:
 
 
 def examples_of(schema: Schema) -> list[Any]:
-    """Return the values that a schema itself offers, best first; none if they are only placeholders."""
+    """Return the values that a schema itself offers, the best first; none if they are only placeholders."""
     found = list(schema["examples"]) if isinstance(schema.get("examples"), list) else []
     if "example" in schema:
         found.insert(0, schema["example"])
@@ -89,12 +89,12 @@ def fixed_values(schema: Schema, *, inner: bool) -> list[Any] | None:
 
 
 def listed(value: Any) -> list[Any]:
-    """Return a list unchanged, and an empty one for anything else."""
+    """Return a list unchanged, and an empty list for any other value."""
     return value if isinstance(value, list) else []
 
 
 def mapped(value: Any) -> dict[str, Any]:
-    """Return an object unchanged, and an empty one for anything else."""
+    """Return an object unchanged, and an empty object for any other value."""
     return value if isinstance(value, dict) else {}
 
 
@@ -123,7 +123,10 @@ def whole_number(value: Any, default: int | None) -> Any:
 
 
 def excluded_values(schema: Schema, resolve: Resolver) -> list[Any]:
-    """Return the plain values that a schema's `not` excludes. Other conditions in `not` are left to the trial."""
+    """Return the plain values that a schema's `not` excludes.
+
+    Other conditions in `not` are ignored here; the trial shows whether the service accepts the values.
+    """
     barred = merged(schema.get("not"), resolve)
     values = [barred["const"]] if "const" in barred else listed(barred.get("enum"))
     return [each for each in values if each is None or isinstance(each, str | int | float | bool)]

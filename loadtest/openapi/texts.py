@@ -48,8 +48,8 @@ FORMATS: dict[str, Expression] = {
     "json-pointer": ('"/a/0"', ()),
     "regex": ('"[a-z]+"', ()),
 }
-"""Expressions by the schema's `format`. All names and numbers in them are reserved for documentation (RFC 2606, RFC
-5737)."""
+"""Expressions by the schema's `format`. All names and numbers in these expressions are reserved for documentation (RFC
+2606, RFC 5737)."""
 
 _NAMED: tuple[tuple[str, str], ...] = (
     (r"e.?mail", "email"),
@@ -119,7 +119,7 @@ def _long_text(least: int, most: int | None) -> str:
 
 
 def _shared(name: str, values: tuple[str, ...], fitting: list[str]) -> Expression:
-    """Return a choice from a list. The file defines the list once if the whole list fits."""
+    """Return a choice from a list. If the whole list fits, the generated file defines it once."""
     return (f"draw.choice({name})" if len(fitting) == len(values) else f"draw.choice({tuple(fitting)!r})"), ()
 
 
@@ -128,9 +128,9 @@ def _fit(values: tuple[str, ...], least: int, most: int | None) -> list[str]:
 
 
 def number_range(schema: dict[str, Any], name: str, kind: str) -> tuple[float, float]:
-    """Return the lowest and the highest value to draw for a number.
+    """Return the lowest and the highest value that may be drawn for a number.
 
-    They follow from the bounds of the schema. The name of the field decides bounds that the schema leaves open.
+    Both follow from the bounds in the schema. If the schema leaves a bound open, the name of the field decides it.
     """
     low, high = _number(schema.get("minimum")), _number(schema.get("maximum"))
     below, above = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
@@ -160,7 +160,7 @@ def number_range(schema: dict[str, Any], name: str, kind: str) -> tuple[float, f
 
 
 def _step(*bounds: Any) -> float:
-    """Return the distance to keep from an excluded bound: 0.01, or 1 % of the range if it is narrower than 1."""
+    """Return how far a value must stay from an excluded bound: 0.01, or 1 % of the range if it is narrower than 1."""
     known = [bound for bound in map(_number, bounds) if bound is not None]
     width = max(known) - min(known) if len(known) > 1 else 1.0
     return min(0.01, width / 100) or 1e-6
@@ -194,7 +194,9 @@ def pattern_samples(pattern: str, least: int, most: int | None) -> list[str]:
         return []
     found: list[str] = []
     alphabet = st.characters(min_codepoint=32, max_codepoint=126)
-    looks_around = re.search(r"\(\?<?[=!]", pattern) is not None  # most draws are thrown away; each takes 40 ms
+    looks_around = (
+        re.search(r"\(\?<?[=!]", pattern) is not None
+    )  # each draw takes 40 ms, and most of the drawn texts are rejected
     ends = pattern.startswith("^") and pattern.endswith("$")
     strategy = st.from_regex(sized, fullmatch=ends, alphabet=alphabet)
 

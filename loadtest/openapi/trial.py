@@ -22,7 +22,7 @@ DRAWS = 5
 """A form of request is accepted if this many requests are all answered with 2xx."""
 
 MORE_DRAWS = 40
-"""Number of requests used to find accepted bodies, if the service accepts only some of the drawn ones."""
+"""Number of requests that are sent to find accepted bodies, if the service accepts only some of the random bodies."""
 
 MOST_VALUES = 8
 """Number of working path values that are kept."""
@@ -42,9 +42,9 @@ class Tried:
     Attributes:
         build: writes the code of a request, and adds the functions and constants that it needs to a module.
         works: whether every trial request of this code was answered with 2xx; None if it was not tried.
-        last: the first failed answer, or else the last good one.
-        note: a clause that says what made it work; "" if nothing was needed.
-        good: number of requests answered with 2xx before the first that was not.
+        last: the first failed answer, or the last good answer if none failed.
+        note: a clause that says what made the operation work; "" if nothing special was needed.
+        good: number of requests that were answered with 2xx before the first that was not.
     """
 
     operation: Operation
@@ -57,7 +57,7 @@ class Tried:
 
 @dataclass(slots=True)
 class Trial:
-    """Try operations one after the other, and remember the ids in their answers."""
+    """Try the operations one after the other, and remember the ids in their answers."""
 
     resolve: Resolver
     wire: Wire | None
@@ -77,7 +77,7 @@ class Trial:
         if self.wire is None:
             return Tried(operation, self._build(operation, Variant()), None)
         if (build := kserve.request(operation, self.base, self.wire, self.seen)) is not None:
-            return self._judged(operation, build, "its inputs are those of the model's metadata")
+            return self._judged(operation, build, "its inputs are taken from the model's metadata")
         best: Tried | None = None
         lengths: list[int] = []
         plain = variants(operation, Expressions(Module(), self.resolve))
@@ -122,7 +122,7 @@ class Trial:
         return Tried(operation, build, True, answer, note, DRAWS)
 
     def _answers(self, build: Build) -> Iterator[tuple[Answer, dict[str, Any]]]:
-        """Send drawn requests one after the other, and return the answers."""
+        """Send random requests one after the other, and return the answers."""
         assert self.wire is not None
         module = Module()
         code = build(module)
@@ -179,7 +179,7 @@ class Trial:
         return list({repr(each): each for each in found}.values())[:24]
 
     def _with_bodies(self, operation: Operation) -> Tried | None:
-        """Keep the accepted bodies if the service accepts only some of the drawn ones."""
+        """Keep the accepted bodies if the service accepts only some of the random bodies."""
         if operation.body is None or not operation.body.is_json or "{" in operation.path:
             return None
         answers = itertools.islice(self._answers(self._build(operation, Variant())), MORE_DRAWS)
@@ -188,7 +188,7 @@ class Trial:
             return None
         unique = list({json.dumps(each, sort_keys=True, default=str): each for each in good}.values())[:20]
         build = self._build(operation, Variant(bodies=tuple(unique)))
-        note = f"{len(unique)} bodies that were accepted: the service refuses some that its document allows"
+        note = f"{len(unique)} bodies that were accepted: the service rejects some bodies that its document allows"
         return self._judged(operation, build, note)
 
 
@@ -204,7 +204,7 @@ class DataFile:
     columns: Mapping[str, str]
 
     def rows(self) -> Iterator[Any]:
-        """Yield its rows again and again."""
+        """Yield the rows of the file again and again."""
         return (row for _ in itertools.count() for batch in batches(self.path) for row in batch)
 
 
@@ -212,7 +212,7 @@ def data_file(path: Path) -> DataFile:
     """Return a data file with its columns.
 
     Raises:
-        DataFileError: it does not exist or cannot be read.
+        DataFileError: the file does not exist or cannot be read.
     """
     first = next(batches(path), None)
     if not first:
@@ -237,7 +237,7 @@ def _expected(answer: Answer | None) -> list[int]:
 
 
 def _fields(value: Any, depth: int = 0, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (name, text or whole number) of all fields in a JSON value, up to a limited breadth."""
+    """Yield (name, value) of all fields with a text or a whole number in a JSON value, up to a limited breadth."""
     if depth > 4:
         return
     if isinstance(value, dict):

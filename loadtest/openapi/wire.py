@@ -19,7 +19,7 @@ class Answer:
     Attributes:
         status: 0 if there was no answer.
         body: at most MAX_BODY bytes.
-        error: why there was no answer, as a clause; None if there was one.
+        error: why there was no answer, as a clause; None if there was an answer.
     """
 
     status: int
@@ -34,7 +34,7 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The body of a good answer as a JSON value; None if it is not JSON."""
+        """The body of a successful answer as a JSON value; None if the body is not JSON."""
         try:
             return json.loads(self.body) if self.is_good else None
         except (ValueError, RecursionError):
@@ -63,7 +63,7 @@ class HttpWire:
         self._timeout_s = timeout_s
 
     def get(self, url: str) -> Answer:
-        """See Wire. This follows redirects on the same host."""
+        """See Wire. Redirects on the same host are followed."""
         for _ in range(5):
             answer = self.send("GET", url)
             location = answer.headers.get("Location", "")
@@ -78,7 +78,7 @@ class HttpWire:
         return answer
 
     def send(self, method: str, url: str, **arguments: Any) -> Answer:
-        """See Wire. This follows no redirect."""
+        """See Wire. Redirects are not followed."""
         import requests
 
         try:

@@ -1,4 +1,4 @@
-"""Generate a scenario for a service: read its document, try its operations, and write the working ones to a file."""
+"""Generate a scenario for a service: read its document, try its operations, and write those that work to a file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Written:
         sent: the operations that it sends.
         left_out: the operations that it does not send, with the reasons.
         requests: number of requests that were sent to try it.
-        columns: the data file's columns that are named like a field, and the others.
+        columns: the columns of the data file that have the name of a field, and all other columns.
     """
 
     document: Document
@@ -54,14 +54,15 @@ def write_scenario(
 
     Args:
         document: the document of the service.
-        wire: sends the trial requests; with None nothing is tried.
+        wire: sends the trial requests; if it is None, nothing is tried.
         include: operations such as `DELETE /items/{id}` that are sent although they may change something.
         data: fills the fields and parameters that are named like its columns.
         seed: the seed of the scenario's data.
         say: called with each operation that was tried.
 
     Raises:
-        UsageError: the document describes no operation that can be sent, or `include` names one that it does not have.
+        UsageError: the document describes no operation that can be sent, or `include` names an operation that is not in
+            the document.
         TargetError: the service answered no operation with 2xx.
     """
     found = operations(document.spec)
@@ -88,7 +89,7 @@ def write_scenario(
 def _chosen(found: list[Operation], include: set[str]) -> tuple[list[Operation], list[LeftOut]]:
     """Divide operations into those to try and those to leave out.
 
-    Uncertain ones are tried if no other operation is a POST.
+    If it is uncertain whether an operation changes data, it is tried only if no other operation is a POST.
     """
     known = {_plain(each.name) for each in found}
     if missing := include - known:
@@ -105,7 +106,7 @@ def _chosen(found: list[Operation], include: set[str]) -> tuple[list[Operation],
         else:
             left_out.append(LeftOut(each, each.changes))
     only_reads = not any(each.method == "POST" for each in wanted)
-    if only_reads:  # the service has no other POST, so these are its purpose
+    if only_reads:  # the service has no other POST, so these operations are its purpose
         wanted = [each for each in found if each in wanted or each in doubtful]
     else:
         left_out += [LeftOut(each, "nothing says whether this POST changes something") for each in doubtful]
@@ -131,7 +132,7 @@ def _credential_hint(operation: Operation) -> str:
     for each in operation.security:
         names += ["API_USER", "API_PASSWORD"] if each.kind == "basic" else [CREDENTIALS.get(each.kind, "API_KEY")]
     if names:
-        return f"set {' and '.join(dict.fromkeys(names))} in the environment and write it again"
+        return f"set {' and '.join(dict.fromkeys(names))} in the environment and write the scenario again"
     return "its document names no credential"
 
 

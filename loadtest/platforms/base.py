@@ -1,7 +1,7 @@
 """Define a platform: a place that can be put under load, with the operations that the verbs need.
 
-A new platform is one folder (or file) with a class derived from `Platform`, and one line in `registry.py`. It declares
-its `capabilities`, which `run.json` keeps; no other code compares a platform's name.
+To add a platform, write one folder (or file) with a class derived from `Platform`, and add one line to `registry.py`.
+The class declares its `capabilities`, which are stored in `run.json`; no other code checks for a platform by its name.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class TargetOptions:
     endpoint: str | None = None
 
     def given_limits(self) -> dict[str, object]:
-        """Return the given options that only a platform with `takes_limits` accepts, by the option's name."""
+        """Return, by name, those of the given options that only a platform with `takes_limits` accepts."""
         names = ("concurrency", "cpu", "memory", "command", "min_instances", "max_instances")
         return {
             field.name.replace("_", "-"): getattr(self, field.name)
@@ -76,7 +76,7 @@ class ScenarioNeeds:
     Attributes:
         limits: the scenario's own `limits`, which replace options that are not given.
         speaks_http: whether any of its users sends HTTP/1.1.
-        most_users: the most users at a time; None if unknown.
+        most_users: the maximum number of users; None if it is not known.
         first_requests: the command that sends its first requests (`emulator.model.EmulatorOptions`).
     """
 
@@ -94,7 +94,7 @@ class Target:
         record: its record in `run.json`.
         sides: the records of both sides of a run against two targets.
         environment: variables that the Locust processes need to reach it.
-        collect: called with the closed run while the target is still up; fetches the target's own measurements.
+        collect: called with the finished run while the target is still running; fetches the target's own measurements.
     """
 
     record: TargetRecord
@@ -105,7 +105,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRequest:
-    """What the doctor checks.
+    """The planned run that `lt doctor` checks.
 
     Attributes:
         options: the target options, which name the service.
@@ -128,7 +128,7 @@ class DeployOptions:
         build: where the image is built: `local` or `cloud`.
         public: whether everyone may call the service.
         takes_traffic: whether the new revision gets the traffic.
-        delete: remove the service instead.
+        delete: whether the service is deleted instead.
     """
 
     service: str
@@ -161,7 +161,7 @@ class DeployResult:
     Attributes:
         text: the result as a sentence.
         url: the URL of the service; "" if there is none.
-        next_step: a suggestion for the user; "" for none.
+        next_step: a suggestion for the user; "" if there is none.
         incomplete: the part of the deploy that failed; "" if nothing failed.
     """
 
@@ -185,7 +185,7 @@ class Deployment(ABC):
         """Carry out the deploy, and wait until it is done.
 
         Raises:
-            UnusableError: the platform refused or did not answer, or the service did not start.
+            UnusableError: the platform refused the request or did not answer, or the service did not start.
         """
 
 
@@ -196,10 +196,10 @@ class Platform(ABC):
     yields.
 
     Attributes:
-        kind: its name in `--target`, which `run.json` keeps as `kind`.
+        kind: its name in `--target`, which is stored in `run.json` as `kind`.
         capabilities: its capabilities; `Url` records them for each URL.
-        has_own_address: whether the load goes to its address. If not, it goes to the hosts that the scenario's user
-            classes name.
+        has_own_address: whether the load is sent to its address. If not, the load is sent to the hosts that the
+            scenario's user classes name.
     """
 
     kind: ClassVar[str]
@@ -216,7 +216,7 @@ class Platform(ABC):
             for name, value in options.given_limits().items():
                 raise UsageError(
                     f"`--{name} {value}`: valid only where the run creates the service (`--target emulator`); "
-                    "this service has settings of its own."
+                    "this service has its own settings."
                 )
 
     @abstractmethod
@@ -234,11 +234,11 @@ class Platform(ABC):
         """
 
     def costs(self, target: TargetRecord, prices: Mapping[str, object]) -> CostModel | None:
-        """Return the cost model of the target; None if nothing is billed.
+        """Return the cost model of the target; None if the target is not billed.
 
         Args:
             target: the record of the opened target.
-            prices: fields of `core.prices.Prices` that replace the listed ones.
+            prices: fields of `core.prices.Prices` that replace the list prices.
         """
         del target, prices
         return None
@@ -248,10 +248,10 @@ class Platform(ABC):
 
         Raises:
             UsageError: the platform has no series, or the options do not say where they are.
-            UnusableError: the platform refused or did not answer; the stored series are unchanged.
+            UnusableError: the platform refused the request or did not answer; the stored series are unchanged.
         """
         del folder, options, console
-        raise UsageError(f"{run.id} ran against `{self.kind}`, which keeps no series to fetch.")
+        raise UsageError(f"{run.id} ran against `{self.kind}`, which stores no series that could be fetched.")
 
     def deployment(self, options: DeployOptions, *, dry_run: bool, console: Console) -> Deployment:
         """Return a checked deploy to this platform. This is called only if the platform declares `can_deploy`.
@@ -262,13 +262,13 @@ class Platform(ABC):
             console: shows warnings.
 
         Raises:
-            UsageError: the options are invalid, or nothing can be deployed here.
+            UsageError: the options are invalid, or nothing can be deployed to this platform.
             UnusableError: the platform cannot be used from this machine.
         """
         del options, dry_run, console
         raise UsageError(f"Nothing can be deployed to `{self.kind}`.")
 
     def checks(self, request: CheckRequest) -> Iterator[Check]:
-        """Yield a check for each requirement of a run on the platform, other than this machine."""
+        """Yield a check for each requirement of a run on the platform; this machine is checked separately."""
         del request
         return iter(())

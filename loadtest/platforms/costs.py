@@ -18,12 +18,12 @@ class Load:
 
     Attributes:
         plan: points of the planned users, joined by straight lines.
-        duration_s: the length of the load; the users of the last point stay until then.
-        requests_per_user_s: the rate of a user. If None, the platform assumes one and the estimate says so.
-        service_s: how long an instance works on a request. If None, the platform assumes a time and the estimate says
-            so.
+        duration_s: the length of the load; the users of the last point stay until its end.
+        requests_per_user_s: the rate of a user. If it is None, the platform assumes a rate and the estimate says so.
+        service_s: how long an instance works on a request. If it is None, the platform assumes a time and the estimate
+            says so.
         service_from: the source of `service_s`, printed after it.
-        held_s: how long a request occupies a place in an instance's concurrency, including waiting; None means
+        held_s: how long a request counts towards an instance's concurrency, including the time it waits; None means
             `service_s`.
     """
 
@@ -40,7 +40,10 @@ class Load:
         return dataclasses.replace(self, plan=plan, duration_s=duration_s, requests_per_user_s=1.0)
 
     def points(self) -> list[Point]:
-        """Return the plan's points, and one at infinite time, because the last users stay. No plan: zero users."""
+        """Return the plan's points, and one more point at infinite time, because the last users stay.
+
+        If there is no plan, the number of users is zero.
+        """
         points = [(point.at_s, point.users) for point in self.plan] or [(0.0, 0.0)]
         return [*points, (math.inf, points[-1][1])]
 
@@ -51,10 +54,10 @@ class Estimate:
 
     Attributes:
         usd: the expected cost.
-        most_usd: the cost if every allowed instance served for the whole length.
+        most_usd: the cost if all allowed instances served during the whole run.
         requests: the planned number.
-        instance_s: seconds of instances that start or serve.
-        idle_s: seconds of idle instances that min-instances keeps.
+        instance_s: the seconds in which instances start or serve, summed over all instances.
+        idle_s: the seconds in which instances that min-instances keeps are idle, summed over these instances.
         most_instances: the expected highest number of instances.
         assumptions: the assumptions, as sentences.
     """
@@ -75,4 +78,7 @@ class CostModel(Protocol):
         """Return the estimated cost of `load`."""
 
     def projected(self, load: Load, *, elapsed_s: float, requests: int) -> Estimate:
-        """Return the estimate for the whole run. The rate per user is corrected by the requests sent in `elapsed_s`."""
+        """Return the estimate for the whole run.
+
+        The number of requests per user is corrected by the requests that were sent in the first `elapsed_s`.
+        """

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from ..emulator.handle import EmulatorConfig, EmulatorHandle
 
 SAMPLE_S = 5.0
-"""Sampling period of the local Cloud Run during a run. Google's 60 s would give two points in a 2-min ramp."""
+"""Sampling period of the local Cloud Run during a run. With Google's period of 60 s, a ramp of 2 min would have only
+two points."""
 
 MOST = cloud_run.MOST_CONCURRENCY
 """Upper limit of the concurrency and of the number of instances."""
@@ -32,11 +33,11 @@ MOST = cloud_run.MOST_CONCURRENCY
 AUTOSCALERS = ("cloudrun", "knative")
 
 FACTS = ("cpu_why", "cpu_s_per_request", "requests_per_user_s", "startup_s", "by_code", "lost_log_lines")
-"""The fields of the service's state in the emulator that a run records."""
+"""Those fields of the service's state in the emulator that a run records."""
 
 
 class Emulator(Platform):
-    """A local Cloud Run that serves the bundled service or that of `--command`, and starts with zero instances."""
+    """A local Cloud Run that runs the bundled service or the command of `--command`, and starts with zero instances."""
 
     kind: ClassVar[str] = "emulator"
     capabilities: ClassVar[Capabilities] = EMULATOR
@@ -50,10 +51,10 @@ class Emulator(Platform):
 
     @contextmanager
     def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
-        """Start the emulator, with its service deployed and scaled to zero. It ends with the block.
+        """Start the emulator, with its service deployed and scaled to zero. The emulator ends with the block.
 
-        Limits come from the options, else from the scenario's `limits`. The defaults are Cloud Run's, with enough CPU
-        for 30 requests/s, so that the service scales on a laptop as in the cloud.
+        Limits come from the options, or from the scenario's `limits` if an option is not given. The defaults are Cloud
+        Run's, with enough CPU for 30 requests/s, so that the service scales on a laptop as in the cloud.
 
         Raises:
             UsageError: a limit cannot be parsed.
@@ -72,15 +73,15 @@ class Emulator(Platform):
                 yield _target(emulator, config, log, console)
 
     def fetch_metrics(self, folder: RunFolder, run: Run, options: TargetOptions, console: Console) -> None:
-        """Fetch the series again from an emulator that still runs.
+        """Fetch the series again from an emulator that is still running.
 
         Raises:
-            UsageError: the options do not name its address.
+            UsageError: the options do not name the address of the emulator.
         """
         if options.endpoint is None:
             raise UsageError(
                 f"{run.id} ran on a local Cloud Run; its series were fetched with it. Give `--endpoint HOST:PORT` to "
-                "fetch them again, if it still runs."
+                "fetch them again, if the emulator is still running."
             )
         CloudRun().fetch_metrics(folder, run, options, console)
 
@@ -88,10 +89,12 @@ class Emulator(Platform):
 def config_of(
     options: TargetOptions, limits: Mapping[str, object], *, first_requests: tuple[str, ...] = ()
 ) -> EmulatorConfig:
-    """Return the emulator's configuration: from the options, else the scenario's `limits`, else the defaults.
+    """Return the emulator's configuration.
+
+    Each value comes from the options, or from the scenario's `limits`, or from the defaults.
 
     Raises:
-        UsageError: a value cannot be parsed, or is out of its bounds; the message names it.
+        UsageError: a value cannot be parsed, or is out of its bounds; the message names the value.
     """
     from ..emulator.handle import EmulatorConfig
     from ..emulator.model import EmulatorOptions, RevisionTemplate, Sampling, ServiceKey
@@ -148,7 +151,8 @@ def _service_name(given: str | None) -> str:
     name = given or cloud_run.SERVICE
     if not cloud_run.is_service_name(name):
         raise UsageError(
-            f"`--service {name}`: give 1 to 49 of a-z, 0-9 and -, beginning with a letter, such as my-service."
+            f"`--service {name}`: give 1 to 49 characters (a-z, 0-9 and -) that begin with a letter, such as "
+            "my-service."
         )
     return name
 
@@ -175,7 +179,7 @@ def _target(emulator: EmulatorHandle, config: EmulatorConfig, log: Path, console
             if run.outcome is Outcome.COMPLETE:
                 run.outcome = Outcome.DEGRADED
         if emulator.why_stuck():
-            console.warn("the emulator does not answer any more: its series and its state are not in the run")
+            console.warn("the emulator no longer answers: its series and its state are missing in the run")
         else:
             fetch(folder, run)
             facts = _facts(emulator.state(), config)
@@ -222,13 +226,13 @@ def too_much(per_s: float, cost_s: float, *, cores: int) -> str:
         return ""
     return (
         f"the plan asks for up to {per_s:,.0f} requests/s at {cost_s * 1000:.3g} ms of CPU each: {per_s * cost_s:.1f} "
-        f"cores for the service alone, and this machine has {cores}. This machine would be saturated, not the "
+        f"cores for the service alone, and this machine has {cores}. The limit would be this machine and not the "
         f"service: run at most {0.5 * cores / cost_s:,.0f} requests/s (--users), or use a machine with more cores."
     )
 
 
 class _Watch(threading.Thread):
-    """Check every second whether the emulator still works, and warn once if it does not."""
+    """Check every second whether the emulator still works, and print one warning if it does not."""
 
     def __init__(self, emulator: EmulatorHandle, console: Console) -> None:
         super().__init__(name="lt-emulator-watch", daemon=True)

@@ -1,4 +1,4 @@
-"""Load two targets in one run, with half of the users on each."""
+"""Send load to two targets in one run, with half of the users on each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from .base import Platform, ScenarioNeeds, Target, TargetOptions
 
 
 class Interleaved(Platform):
-    """Two targets of other platforms. The run's host consists of both URLs, and users/sides.py separates them again."""
+    """Two targets of other platforms.
+
+    The host of the run is a text with both URLs, which users/sides.py separates again.
+    """
 
     kind: ClassVar[str] = "ab"
     capabilities: ClassVar[Capabilities] = Capabilities()
@@ -70,7 +73,9 @@ class Interleaved(Platform):
         from .registry import platform_of
 
         if options.service is not None:
-            raise UsageError(f"`--service {options.service}`: {run.id} ran against two targets, and both are recorded.")
+            raise UsageError(
+                f"`--service {options.service}`: {run.id} ran against two targets, whose services are in its record."
+            )
         for side, record in sides_of(folder, run):
             platform_of(record.target.kind).fetch_metrics(side, record, options, console)
 

@@ -26,7 +26,7 @@ from .base import Platform, ScenarioNeeds, Target, TargetOptions
 from .probe import Found, ask
 
 START_S = 60.0
-"""Time limit of the service's start. Importing CatBoost on a busy machine has taken 10 s."""
+"""Time limit of the service's start. On a busy machine, importing CatBoost has taken 10 s."""
 
 STOP_S = 10.0
 
@@ -39,11 +39,12 @@ class Local(Platform):
 
     @contextmanager
     def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
-        """Start the service. It ends with the block, together with the processes that it started.
+        """Start the service. The service ends with the block, together with the processes that it started.
 
         Raises:
             UsageError: the command is invalid.
-            TargetError: the service ended or did not answer in time; the message has the last line it printed.
+            TargetError: the service ended or did not answer in time; the message contains the last line that it
+                printed.
         """
         del needs
         if options.command is None:
@@ -60,7 +61,7 @@ class Local(Platform):
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call; other threads only wait for connections
+                    preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, with no other busy thread
                 )
             except OSError as error:
                 raise UsageError(f"`{options.command}`: cannot be started: {error.strerror or error}.") from None
@@ -83,7 +84,7 @@ def _words(command: str, port: int) -> list[str]:
 
 
 def _end(service: subprocess.Popen[bytes]) -> None:
-    """End a service that leads its own process group, together with the whole group."""
+    """End a service together with its whole process group, which it leads."""
     service.terminate()
     with suppress(subprocess.TimeoutExpired):
         service.wait(timeout=STOP_S)
@@ -95,7 +96,7 @@ def _end(service: subprocess.Popen[bytes]) -> None:
 def _end_with_parent() -> None:
     """Make the kernel send SIGTERM to the service when this process ends (Linux).
 
-    Runs in the child before the service.
+    This runs in the child process before the service is executed.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

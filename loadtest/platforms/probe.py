@@ -1,4 +1,4 @@
-"""Find out what answers at a URL before load is sent there, with one connection, one GET and no redirects."""
+"""Find out what kind of server is at a URL before load is sent there, with one connection, one GET and no redirects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 _ALERT, _SETTINGS = 0x15, 0x04
-"""First byte of a TLS alert, and type byte of the frame with which an HTTP/2 server begins."""
+"""The first byte of a TLS alert, and the type byte of the frame with which an HTTP/2 server begins."""
 
 
 class Found(StrEnum):
@@ -32,8 +32,9 @@ class Answer:
     """The result of one probe.
 
     Attributes:
-        found: NOTHING: no connection; SILENT: closed without an answer; SLOW: no answer in time; HTTP2: a server
-            without HTTP/1; TLS: a TLS server behind an `http` URL; NO_TLS: the reverse; OTHER: not HTTP.
+        found: NOTHING: no connection; SILENT: the server closed the connection without an answer; SLOW: no answer in
+            time; HTTP2: a server without HTTP/1; TLS: a TLS server behind an `http` URL; NO_TLS: a server without TLS
+            behind an `https` URL; OTHER: not HTTP.
         why: the reason for NOTHING and NO_TLS.
         untrusted: why the certificate is not trusted; "" if it is trusted or there is none.
     """
@@ -46,7 +47,7 @@ class Answer:
 def ask(url: str, *, timeout_s: float) -> Answer:
     """Send a GET to `url` and return the kind of answer. This takes at most about twice `timeout_s`.
 
-    It connects directly, even if the environment names proxies, because the load does the same.
+    The function connects directly, even if the environment names proxies, because the load does the same.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -98,7 +99,9 @@ def _first_word(connection: socket.socket, authority: str, path: str, timeout_s:
     question = f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: lt\r\nAccept: */*\r\n"
     data = b""
     try:
-        with suppress(ConnectionError):  # if the server has answered and closed, its answer is still read
+        with suppress(
+            ConnectionError
+        ):  # if the server has answered and closed the connection, its answer is still read
             connection.sendall(question.encode() + b"Connection: close\r\n\r\n")
         while len(data) < 9:
             connection.settimeout(max(0.001, give_up_s - time.monotonic()))

@@ -1,4 +1,4 @@
-"""List the platforms. Each one is imported at its first use."""
+"""List the platforms. Each platform is imported when it is first used."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def names() -> tuple[str, ...]:
 
 
 def deployable() -> Platform:
-    """Return the platform to which `lt deploy` deploys: the first one with `can_deploy`."""
+    """Return the platform to which `lt deploy` deploys. This is the first platform with `can_deploy`."""
     return next(platform for platform in map(platform_of, _PLATFORMS) if platform.capabilities.can_deploy)
 
 

@@ -15,7 +15,8 @@ from .base import Platform, ScenarioNeeds, Target, TargetOptions
 from .probe import Answer, Found, ask
 
 ANSWER_WITHIN_S = 5.0
-"""Timeout of the request before the load. A slower answer only means a slow service, which the load will show."""
+"""Timeout of the request before the load. If the answer takes longer, the service may only be slow, and the load will
+show this."""
 
 _REFUSED = {
     Found.NOTHING: "nothing answers there ({why}). Is the service running?",
@@ -23,12 +24,11 @@ _REFUSED = {
     Found.TLS: "uses TLS. Is it https:// instead?",
 }
 _REFUSED_OVER_HTTP = {
-    Found.HTTP2: "uses HTTP/2 only (gRPC?), and the scenario's users HTTP/1.1: drive it with a user class of its own "
-    "protocol (docs/users.md).",
+    Found.HTTP2: "uses only HTTP/2 (gRPC?), but the scenario uses HTTP/1.1: use a user class for its protocol (docs/users.md).",
     Found.OTHER: "answers, but not in HTTP, which the scenario's users need.",
 }
 _WARNED = {
-    Found.SILENT: "accepts connections, but closed the one for GET / without an answer",
+    Found.SILENT: "accepts connections, but closed the connection for GET / without an answer",
     Found.SLOW: f"answers, but not to GET / within {ANSWER_WITHIN_S:g} s: it may still be starting",
 }
 
@@ -41,10 +41,10 @@ class Url(Platform):
 
     @contextmanager
     def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
-        """Check that something answers, and warn about anything unusual.
+        """Check that a server answers, and warn if there is anything unusual.
 
         Raises:
-            TargetError: nothing answers, or nothing that the scenario can use.
+            TargetError: no server answers, or the scenario cannot use the server.
         """
         assert options.url is not None
         if not options.url.startswith(("http://", "https://")):  # another protocol, which cannot be checked here
@@ -69,7 +69,7 @@ class Url(Platform):
 
 
 def judged(answer: Answer, *, speaks_http: bool) -> tuple[str, list[str]]:
-    """Return why a scenario cannot run against the server that answered ("" if it can), and a warning for the user."""
+    """Return why a scenario cannot run against the server that was found ("" if it can), and a warning for the user."""
     refused = _REFUSED | (_REFUSED_OVER_HTTP if speaks_http else {})
     if answer.found in refused:
         return refused[answer.found].format(why=answer.why), []
@@ -77,7 +77,7 @@ def judged(answer: Answer, *, speaks_http: bool) -> tuple[str, list[str]]:
     if answer.untrusted:
         said.append(
             f"answers, with a certificate that is not trusted here ({answer.untrusted}): set SSL_CERT_FILE "
-            "(HttpUser: REQUESTS_CA_BUNDLE) to that of its authority, or `insecure = True` on the user class "
-            "(HttpUser: `self.client.verify = False`)."
+            "(HttpUser: REQUESTS_CA_BUNDLE) to the certificate of its authority, or `insecure = True` on the user "
+            "class (HttpUser: `self.client.verify = False`)."
         )
     return "", said

@@ -1,4 +1,4 @@
-"""Validate the messages of workers before the master uses them: who may join, and the bounds of every value."""
+"""Validate workers' messages before the master uses them: whether a worker may join, and the bounds of every value."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from .messages import join_proof
 MAX_WORKER_CHARS = 200
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 MAX_FRAME_ROWS = 1_000_000
-"""Most rows in one second. This is 40 times the highest rate that was measured in one process."""
+"""Maximum number of rows in one second. This is 40 times the highest rate that was measured in one process."""
 MAX_COUNT = 2**40
 MAX_USERS = 1_000_000
 MAX_STRING_CHARS = 600
 MAX_LIST = 500
 MAX_LATENCY_US = int(MAX_LATENCY_MS) * 1000 + 86_400 * 1_000_000
-"""Largest latency, measured around the client's call. It is a day more than a client may report."""
+"""Maximum latency, measured around the client's call. It is a day more than the maximum that a client may report."""
 FUTURE_NS = 60 * 1_000_000_000
 PAST_NS = 8 * 86_400 * 1_000_000_000
 MAX_VERSIONS = 10
 
 
 class AdmissionError(Exception):
-    """A part of a worker's message was refused.
+    """A part of a worker's message was rejected.
 
-    `name` is the name under which it is counted; `lost` says whether rows are missing because of it.
+    `name` is the name under which the rejected part is counted; `lost` says whether rows are missing because of it.
     """
 
     def __init__(self, name: str, value: object = "", *, lost: bool = True) -> None:
@@ -57,7 +57,10 @@ class Greeting:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """A worker's report on one second, with every value within its bounds. `frame` is None if the report has none."""
+    """A worker's report on one second, with every value within its bounds.
+
+    `frame` is None if the report contains no frame.
+    """
 
     worker: str
     frame: Frame | None
@@ -116,7 +119,7 @@ def check_greeting(data: object, *, client_id: str, secret: str) -> Greeting:
 def proves(data: object, *, client_id: str, secret: str) -> bool:
     """Whether a message's `proof` shows that its sender knows the join secret.
 
-    A proof that is not ASCII does not show it, and raises no error.
+    A proof that is not ASCII counts as wrong, and raises no error.
     """
     proof = data.get("proof") if isinstance(data, Mapping) else None
     return isinstance(proof, str) and hmac.compare_digest(proof.encode(), join_proof(secret, client_id).encode())
@@ -258,7 +261,7 @@ def _records(value: object, kind: type[_Kind], name: str) -> tuple[_Kind, ...]:
         try:
             record = kind.model_validate(known, strict=True)
         except ValidationError as error:
-            raise AdmissionError(f"{name} is out of its form", error) from error
+            raise AdmissionError(f"{name} does not have the right form", error) from error
         for field in ("count", "rows", "locust", "status"):
             _count(getattr(record, field, 0), f"{name}: {field}")
         found.append(record)

@@ -1,4 +1,4 @@
-"""Keep an error that occurs while an answer's body is read, although Locust's clients already have a status by then."""
+"""Keep an error that occurs while the body of an answer is read, when Locust's clients already have a status."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .events import BROKEN_BODY
 def watch_bodies() -> None:
     """If a client fails while it reads the body, attach the error to the answer, where `events.broken_body` finds it.
 
-    If FastHttpUser's client times out while it reads the body, the error is reported like an exception of the
+    If FastHttpUser's client times out while it reads the body, Locust reports this error like an exception of the
     scenario's own check, together with the status. With `stream=True` the scenario reads the body itself, with either
     client.
     """
@@ -45,7 +45,7 @@ def _noting_errors(read: Callable[..., Any]) -> Callable[..., Any]:
 def _noting_errors_of_chunks(answer: requests.Response, chunks: Iterator[Any]) -> Iterator[Any]:
     try:
         yield from chunks
-    except GeneratorExit:  # the reader stopped deliberately
+    except GeneratorExit:  # the scenario stopped reading on purpose
         raise
     except BaseException as error:
         setattr(answer, BROKEN_BODY, error)

@@ -1,4 +1,4 @@
-"""Keep a foreign load shape within the users, spawn rate and duration of the options."""
+"""Limit a load shape that is not ours to the users, spawn rate and duration of the options."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def bounded(tick: Tick, bounds: Bounds, elapsed_s: float) -> Tick:
 
 
 def apply_bounds(environment: Environment, bounds: Bounds, end_run: Callable[[], None]) -> None:
-    """Choose the shape of a master, and bound it if it is foreign. Our own shapes read the options themselves.
+    """Choose the shape of a master, and limit it if it is not one of ours. Our own shapes read the options themselves.
 
     Args:
         environment: the environment of a master that already has a runner.
         bounds: the bounds of the shape.
-        end_run: called at the end of the duration, in its own greenlet. Locust's own loop calls the shape's
-            `tick` again only when all users of the last call are started, which takes minutes at a slow spawn rate.
+        end_run: called at the end of the duration, in its own greenlet. Locust's own loop calls the shape's `tick`
+            again only after all users of the last call have been started. At a slow spawn rate this takes minutes.
     """
     if bounds.shape is not None:
         shapes = environment.available_shape_classes or {}

@@ -9,24 +9,25 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 MAX_BYTES = 32_000_000
-"""Largest total size of a scenario's modules. A larger total means data, or a folder included by mistake."""
+"""Largest total size of a scenario's modules. If the total is larger, the modules probably contain data, or a folder
+was included by mistake."""
 
 OURS = Path(__file__).resolve().parents[1]
 
 
 class BundleError(Exception):
-    """A scenario cannot be sent. The message is a sentence with the reason."""
+    """A scenario cannot be sent. The message is a sentence that gives the reason."""
 
 
 def gather(locustfile: Path, roots: Iterable[Path]) -> dict[str, bytes]:
     """Return the files by their paths under one common import root.
 
-    Imports are searched in the whole source and among the loaded modules, because a name that is computed at run time
-    is known only after its import.
+    The function looks for imports in the whole source and among the loaded modules, because a module name that is
+    computed at run time is known only after the import.
 
     Args:
         locustfile: the locustfile, which is placed at the root.
-        roots: folders that the user's modules are imported from, in order: the locustfile's folder and the working
+        roots: the folders from which the user's modules are imported, in order: the locustfile's folder and the working
             folder. Installed packages are not sent.
 
     Raises:
@@ -47,7 +48,9 @@ def gather(locustfile: Path, roots: Iterable[Path]) -> dict[str, bytes]:
                 waiting += _imports(path, ".".join(place.parent.parts))
     size = sum(path.stat().st_size for path in files.values())
     if size > MAX_BYTES:
-        raise BundleError(f"the scenario's modules come to {size / 1e6:.0f} MB, above {MAX_BYTES / 1e6:.0f} MB")
+        raise BundleError(
+            f"the scenario's modules have {size / 1e6:.0f} MB, which is above the limit of {MAX_BYTES / 1e6:.0f} MB"
+        )
     return {str(place): path.read_bytes() for place, path in files.items()}
 
 
@@ -67,7 +70,7 @@ def lay_out(files: dict[str, bytes], folder: Path) -> None:
 
 
 def _imports(path: Path, package: str) -> list[str]:
-    """Return the modules that a file may import, with relative ones resolved against its package."""
+    """Return the modules that a file may import; relative imports are resolved against its package."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):
@@ -93,7 +96,7 @@ def _loaded(folders: list[Path]) -> Iterator[str]:
 
 
 def _files_of(module: str, folders: list[Path]) -> Iterator[tuple[PurePosixPath, Path]]:
-    """Yield the source files of a module and of its parent packages, from the first root that has the top package."""
+    """Yield the source files of a module and of its parent packages, from the first root with the top package."""
     parts = module.split(".")
     for folder in folders:
         found = [

@@ -1,4 +1,4 @@
-"""Detect requests of custom clients that were cut off with their user and never reported."""
+"""Detect requests of custom clients that were cut off when their user was stopped, and so were never reported."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from ..users.open_loop import OpenLoopUser
 KNOWN = (HttpUser, FastHttpUser, FastUser)
 """User classes whose requests are known from their start."""
 
-UNFINISHED = "in flight when its user was stopped, with a client that reports a request only at its end"
+UNFINISHED = "in flight when its user was stopped, with a client that reports a request only when it ends"
 """The name under which a request that was cut off is counted as a refusal."""
 
 WATCHED: tuple[tuple[type, str], ...] = ((TaskSet, "execute_next_task"), (OpenLoopUser, "_run_arrival"))
 """The function that calls tasks."""
 
 STARTED: tuple[tuple[type, str], ...] = ((User, "run"), (TaskSet, "run"))
-"""The function that calls `on_start`. It catches the exception that cuts `on_start` off."""
+"""The function that calls `on_start`. This function catches the exception that cuts off `on_start`."""
 
 _LOCUSTS_USERS = str(Path(locust.__file__).parent / "user")
 
@@ -37,7 +37,7 @@ OnCutOff = Callable[[object], None]
 
 
 def watch_tasks(on_cut_off: OnCutOff) -> None:
-    """Call `on_cut_off` for a task or `on_start` that is cut off, if it may have begun a request without a row."""
+    """Call `on_cut_off` if a task or `on_start` is cut off and may have begun a request that has no row."""
     for owner, name in WATCHED:
         setattr(owner, name, _watched(getattr(owner, name), on_cut_off))
     for owner, name in STARTED:
@@ -82,7 +82,7 @@ def is_asleep(trace: TracebackType | None) -> bool:
 
 
 def interruption() -> GreenletExit | None:
-    """Return the exception that is cutting off the task if the task fires an event in a `finally`; else None.
+    """Return the exception that is cutting off a task which fires an event in a `finally`; None in any other case.
 
     A request in `on_stop`, which Locust calls while it handles the same exception, is an ordinary request.
     """

@@ -51,9 +51,9 @@ class Diagnostics:
     _differences: dict[str, tuple[TotalsDifferenceRecord, ...]] = field(default_factory=dict)
 
     def add(self, report: WorkerReport) -> bool:
-        """Add a worker's report. Return True if it contains something new.
+        """Add a worker's report. Return True if the report contains something new.
 
-        Its counts are totals since the worker's start.
+        The counts in a report are totals since the worker's start.
         """
         new = bool(report.task_errors or report.failed_bodies) or report.refusals != self._refusals.get(
             report.worker, ()
@@ -99,7 +99,7 @@ class Diagnostics:
         return reasons_for_refusals(run.refusals) + reasons_for_differences(run.totals_differences)
 
     def _fill_answers(self, record: AnswerCheckRecord) -> None:
-        """Write how many answers were compared, and the first wrong ones."""
+        """Write how many answers were compared, and the first wrong answers."""
         for at, endpoint in enumerate(record.endpoints):
             endpoint.checked = sum(counts[at] for counts in self._checked.values() if at < len(counts))
         heard = [record for some in self._wrong.values() for record in some]

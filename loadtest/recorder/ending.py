@@ -23,8 +23,8 @@ from .messages import ENDING
 log = logging.getLogger(__name__)
 
 ANSWER_S = 20.0
-"""How long a worker waits for the master to end the run. After that it ends by itself, as under a plain Locust master.
-"""
+"""How long a worker waits for the master to end the run. After this time the worker ends by itself, as it would with a
+plain Locust master. """
 
 TOTALS_S = 0.5
 """How long Locust waits for the totals of workers that are about to quit."""
@@ -80,8 +80,8 @@ class MasterEnding:
     def _quit(self) -> None:
         """End the run like Locust's `quit`, but wait for the workers' totals only while a worker is connected.
 
-        Locust's `quit` waits 0.5 s at each call. A worker sends its totals before it reports that it has quit, so
-        nothing more comes from workers that are gone.
+        Locust's `quit` waits 0.5 s at each call. A worker sends its totals before it reports that it has quit, so there
+        is nothing to wait for from workers that have quit.
         """
         self.runner.stop(send_stop_to_client=False)
         for client in self.runner.clients.all:
@@ -94,7 +94,7 @@ class MasterEnding:
     def stop(self, *arguments: Any, **options: Any) -> None:
         """Stop the users.
 
-        If the scenario does this, the run ends, whereas plain Locust would wait for the planned end.
+        If the scenario does this, the run ends; plain Locust would wait for the planned end.
         """
         where = self._scenarios_place()
         if where is None:
@@ -116,7 +116,7 @@ class MasterEnding:
         self._start_s = time.monotonic()
 
     def _stopping(self, **_: object) -> None:
-        self._ending = True  # from here on, no call ends the run: it is ending already
+        self._ending = True  # from here on, calls do not end the run, because it is already ending
 
     def _told(self, environment: Environment, msg: Message, **_: object) -> None:
         del environment
@@ -125,20 +125,20 @@ class MasterEnding:
 
 
 def missing_workers(joined: int, expected: int, within_s: float) -> str:
-    """Return a sentence saying that too few workers joined in time, with advice; "" if all joined."""
+    """Return a sentence that says that too few workers joined in time, and what to do; "" if all workers joined."""
     if joined >= expected:
         return ""
     return (
-        f"{joined} of {expected} workers joined within {within_s:.0f} s: check that the others run and reach this "
-        "master, or wait longer with --join-timeout"
+        f"{joined} of {expected} workers joined within {within_s:.0f} s: check that the other workers are running and "
+        "can reach this master, or wait longer with --join-timeout"
     )
 
 
 def forward_ending(runner: WorkerRunner) -> None:
     """If the scenario calls a worker's `quit` or `stop`, end the whole run properly.
 
-    Under plain Locust in one process these calls end the run. In a worker, Locust would end only that worker, with its
-    last rows unsent.
+    In plain Locust with a single process, these calls end the run. In a worker, Locust would end only that worker,
+    without sending its last rows.
     """
 
     def forwarding(original: Callable[..., None]) -> Callable[..., None]:
@@ -161,7 +161,7 @@ def calling_place() -> str | None:
     """Return the place in the scenario that calls the current function; None if the caller is not the scenario.
 
     The caller is the scenario in three cases: a frame belongs to code other than Python's, Locust's, gevent's and ours;
-    the scenario raised a StopTest; or the greenlet contains only the call (`gevent.spawn_later(3, runner.quit)`).
+    the scenario raised a StopTest; or the greenlet does nothing but this call (`gevent.spawn_later(3, runner.quit)`).
     """
     frames = list(_frames())
     if any(frame.f_code.co_filename == f"{_LOCUST}/web.py" for frame in frames):

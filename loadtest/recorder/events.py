@@ -1,4 +1,4 @@
-"""Convert the fields that a client passes to Locust's request event to a row. Fields may have any type."""
+"""Convert the fields that a client passes to Locust's request event into a row. Fields may have any type."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from ..recording.outcomes import error_text, outcome_of, text_of
 MAX_TEXT_CHARS = 300
 NO_NAME = "(no name)"
 BROKEN_BODY = "_lt_broken_body"
-"""The attribute of an answer that holds the error with which the client failed to read the body."""
+"""The attribute of an answer that contains the error that occurred when the client read the body."""
 
 Refuse = Callable[[str, object], None]
-"""A function that counts a value left out of its row. Its arguments are the name of the refusal and the value."""
+"""A function that counts a value that was left out of its row. Its arguments are the name of the refusal and the
+value."""
 
 
 class RefusedEventError(Exception):
@@ -31,14 +32,14 @@ class RefusedEventError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """The content of an event, with every value within its column's bounds.
+    """The content of an event; every value is within the bounds of its column.
 
     Attributes:
         latency_us: the latency that the client measured.
         start_s: UTC seconds by the machine's clock if the client reported it, else None.
         status: 0 without an answer.
         error: "" without an error.
-        instance: "" if the answer's headers do not name it. The age and the server time are then −1.
+        instance: "" if the answer's headers do not name it. In this case the age and the server time are −1.
     """
 
     name: str
@@ -84,7 +85,7 @@ def row_of(event: Mapping[str, Any], refuse: Refuse, *, latency_us: int | None =
     status = _status(_attribute(response, "status_code"))
     transport = broken_body(response) if failed else None
     if transport is not None:
-        status = 0  # no complete answer, as with a client that reads the body before it has a status
+        status = 0  # the answer is incomplete, as with a client that reads the body before it has a status
     elif failed and not status:
         transport = _exception(_attribute(response, "error"))
     headers = _Headers(_attribute(response, "headers"))
@@ -104,9 +105,9 @@ def row_of(event: Mapping[str, Any], refuse: Refuse, *, latency_us: int | None =
 
 
 def for_locust(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the event with plain Python numbers and texts in place of the values that Locust's totals count.
+    """Return the event in which the values that Locust's totals count are plain Python numbers and texts.
 
-    If a custom client passes a numpy number, Locust counts it but cannot send it to the master, and the report of the
+    If a custom client passes a numpy number, Locust counts it but cannot send it to the master, so the report of a
     whole second would be lost. A number that is not finite would not be counted at all.
     """
     ms = number_of(event.get("response_time"))
@@ -121,7 +122,7 @@ def for_locust(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_true(value: object) -> bool:
-    """Whether Locust counts the exception as a failure. It counts a value whose truth cannot be determined."""
+    """Whether Locust counts the exception as a failure. Locust also counts a value whose truth cannot be determined."""
     try:
         return bool(value)
     except Exception:  # numpy arrays, and any error from a scenario's own class
@@ -141,7 +142,7 @@ def _exception(value: object) -> BaseException | None:
 
 def broken_body(response: object) -> BaseException | None:
     """Return the error that ended the reading of an answer's body, or None."""
-    transports_own = _attribute(response, "_response")  # FastHttpUser's answer wraps it
+    transports_own = _attribute(response, "_response")  # FastHttpUser wraps the client's answer in another object
     return _exception(_attribute(response, BROKEN_BODY)) or _exception(_attribute(transports_own, BROKEN_BODY))
 
 

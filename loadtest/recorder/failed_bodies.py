@@ -9,7 +9,7 @@ from ..recording.run import FailedBodyRecord
 from ..users.response import Response
 
 MAX_KINDS = 50
-"""A process keeps at most this many bodies, the first ones: one for each endpoint and status."""
+"""A process keeps at most this many bodies, one for each endpoint and status; they are the first that occur."""
 
 MAX_BODY_CHARS = 2_000
 
@@ -23,7 +23,10 @@ _Kind = tuple[str, str, int]
 
 
 class FailedBodies:
-    """The first text body of each kind of failed answer. Only bytes that the client has already read are used."""
+    """The first body that is text, for each kind of failed answer.
+
+    Only bytes that the client has already read are used.
+    """
 
     def __init__(self) -> None:
         self._kept: dict[_Kind, str] = {}
@@ -40,7 +43,7 @@ class FailedBodies:
             self._new.append(FailedBodyRecord(method=method, name=name, status=status, body=text))
 
     def take(self) -> list[dict[str, Any]]:
-        """Return the bodies that are new since the last call."""
+        """Return the bodies that were added since the last call."""
         new, self._new = self._new, []
         return [record.model_dump() for record in new]
 
@@ -56,7 +59,7 @@ def text_of_body(body: bytes) -> str:
 
 
 def body_read(response: object) -> bytes:
-    """Return the part of an answer's body that the client has read; b"" if none, or if the client is unknown.
+    """Return the part of an answer's body that the client has read; b"" if nothing, or if the client is unknown.
 
     `requests` keeps this part as `_content`, FastHttpUser's client as `_cached_content`. The public properties of these
     clients' answers would read a body that the scenario wants to stream.

@@ -20,7 +20,8 @@ from .messages import SCENARIO, own_proof
 ASK_EVERY_S = 1.0
 
 PLAIN_AFTER_S = 5.0
-"""If the master has not answered our request within this time, we request the file as Locust's own workers do."""
+"""If the master has not answered our request within this time, we request the file in the way Locust's own workers
+do."""
 
 MODULES, OPTIONS = "modules", "options.json"
 """The files that are written into the folder."""
@@ -31,7 +32,8 @@ STATUS = 4
 def fetch(host: str, port: int, timeout_s: float, folder: Path | None = None) -> tuple[Path, str]:
     """Write the scenario into a folder; return the folder and the locustfile's path.
 
-    If no folder is given, one is made once the master has answered, so that a process killed while waiting leaves none.
+    If no folder is given, the function creates one when the master has answered. So a process that is killed while it
+    waits leaves no folder behind.
 
     If the scenario cannot be written, that folder is removed; a given one stays, with what was written.
 

@@ -1,4 +1,4 @@
-"""Admit only recording workers to Locust's master. Other processes get no users."""
+"""Let only workers that record requests join Locust's master. Other processes get no users."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NEVER_GREETED = "it sent no handshake of lt: a plain `locust --worker` records n
 MAX_WAITING = 1_000
 
 BEFORE_JOINING = frozenset({"locustfile", SCENARIO, UNLOADABLE})
-"""Messages that a process sends before it connects as a worker, because it first needs the scenario."""
+"""Messages that a process sends before it connects as a worker, because it needs the scenario first."""
 
 
 @dataclass(slots=True)
@@ -38,8 +38,8 @@ class Gate:
     """Check every message before `MasterRunner.handle_message` gets it.
 
     A worker connects (`client_ready`), gets its index, and sends HELLO with its name and the proof that it knows the
-    join secret. Locust receives its `client_ready` only after that. A plain `locust --worker` never sends HELLO, gets
-    no users, and is refused after GREET_S. No message can end the master's loop.
+    join secret. Locust receives its `client_ready` only after that. A plain `locust --worker` never sends HELLO, so it
+    gets no users and is rejected after GREET_S. No message can end the master's loop.
 
     Attributes:
         admitted: Locust's client id → greeting.
@@ -65,7 +65,7 @@ class Gate:
 
     def startup(self) -> None:
         """Install the gate."""
-        setattr(self.runner, "handle_message", self.handle_message)  # noqa: B010 - on this one object only
+        setattr(self.runner, "handle_message", self.handle_message)  # noqa: B010 - replaced only on this one object
 
     def handle_message(self, client_id: str, msg: Message) -> None:
         """Pass a message on to Locust if its sender is allowed to send it."""
@@ -106,7 +106,7 @@ class Gate:
         raise AdmissionError(f"message {msg.type} without the join secret", lost=False)
 
     def _waits(self, client_id: str, msg: Message) -> None:
-        """Answer a connecting worker, so that it sends the handshake. Locust does not know it yet."""
+        """Answer a connecting worker, so that it sends the handshake. Locust does not know the worker yet."""
         if client_id not in self._waiting and len(self._waiting) >= MAX_WAITING:
             raise AdmissionError("too many workers connect")
         self._waiting[client_id] = _Waiting(msg, time.monotonic())

@@ -20,10 +20,10 @@ class HealthSample:
     """The measurements of one worker in one interval.
 
     Attributes:
-        cpu_ratio: CPU of this process ÷ wall time, 1 = one core.
+        cpu_ratio: CPU time of this process ÷ wall time; 1 means one core.
         loop_lag_ms: the longest delay of a timer in the interval.
-        lag_cpu_ratio: CPU time of this process during that delay ÷ the delay. Near 1, code in this process was
-            computing. Near 0, the process was stopped, got no CPU, or was blocked in a call.
+        lag_cpu_ratio: CPU time of this process during that delay ÷ the delay. If it is near 1, code in this process was
+            computing. If it is near 0, the process was stopped, got no CPU, or was blocked in a call.
     """
 
     cpu_ratio: float
@@ -41,11 +41,11 @@ class SlowListener:
 
 
 def held_by(lag_s: float, lag_cpu_ratio: float, slowest: SlowListener) -> str:
-    """Return what blocked the event loop; "" if nothing in this process did.
+    """Return what blocked the event loop; "" if nothing in this process blocked it.
 
-    A listener of the scenario blocked the loop if one call of it took half of the lag or longer, even if it used little
-    CPU on a busy machine. Otherwise, if this process used the CPU for half of the lag or longer, other code blocked the
-    loop: a task, a library, or Locust while it starts many users.
+    A listener of the scenario blocked the loop if a single call of it took at least half of the lag, even if it used
+    little CPU because the machine was busy. Otherwise, if this process used the CPU for at least half of the lag, other
+    code blocked the loop: a task, a library, or Locust while it starts many users.
     """
     if slowest.took_s >= lag_s / 2 > 0:
         return f"the scenario's {slowest.event} listener {slowest.name}"
@@ -88,7 +88,7 @@ class HealthProbe:
             self._read_s, self._read_cpu_s = now_s, time.process_time()
 
     def take(self) -> HealthSample:
-        """Return the sample since the last call, and begin the next one."""
+        """Return the sample since the last call, and begin the next sample."""
         wall_s, cpu_s = time.perf_counter(), time.process_time()
         passed_s = max(wall_s - self._wall_s, 1e-3)
         sample = HealthSample(

@@ -36,10 +36,10 @@ SLOW_S = 1.0
 
 
 class ObservedHook(EventHook):
-    """Locust's hook, with a first listener that cannot be displaced, and with a count of the other listeners' errors.
+    """Locust's hook, with a first listener that always stays first, and with a count of the other listeners' errors.
 
     A scenario may add listeners before ours, raise errors in them, or empty the list. `lt_first` still receives every
-    event. Otherwise the hook works like Locust's own `fire`.
+    event. Otherwise the hook works like Locust's own hook.
     """
 
     lt_name: str = ""
@@ -60,7 +60,7 @@ class ObservedHook(EventHook):
                 handler(**(for_locust if _is_locusts(handler) else kwargs))
             except CONTROL_FLOW:
                 raise
-            except Exception as error:  # as in Locust: the other listeners are still called
+            except Exception as error:  # as in Locust, the other listeners are still called
                 logging.error("Uncaught exception in event handler: \n%s", traceback.format_exc())
                 locust_log.unhandled_greenlet_exception = True
                 self._count(error)
@@ -76,7 +76,10 @@ class ObservedHook(EventHook):
     def measure(
         self, request_type: str, name: str, response_length: int = 0, context: Any = None
     ) -> Generator[dict[str, Any]]:
-        """Measure a request like Locust's own `measure`. With `lt_measure`, the request is known from its start."""
+        """Measure a request like Locust's own `measure`.
+
+        If there is an `lt_measure`, the request is known from its start.
+        """
         if self.lt_measure is None:
             with super().measure(request_type, name, response_length, context) as event:
                 yield event
@@ -112,9 +115,9 @@ def listen_first(hook: EventHook, first: First, measure: Measure | None = None) 
     Args:
         hook: the hook, which becomes an ObservedHook.
         first: receives its events.
-        measure: replaces the hook's `measure`; None keeps Locust's.
+        measure: replaces the hook's `measure`; if it is None, Locust's `measure` is kept.
     """
-    if not isinstance(hook, ObservedHook):  # the scenario put a hook of its own class here
+    if not isinstance(hook, ObservedHook):  # the scenario has replaced the hook by one of its own class
         hook.__class__ = type("ObservedHook", (ObservedHook, type(hook)), {})
     assert isinstance(hook, ObservedHook)
     hook.lt_first, hook.lt_measure = first, measure

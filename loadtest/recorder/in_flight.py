@@ -31,13 +31,14 @@ NEVER_SENT = (
     UnicodeError,
     TypeError,
 )
-"""Errors with which a client refuses to send. They are errors of the scenario, and no request was made."""
+"""Errors that a client raises when it refuses to send a request. They are errors in the scenario, and no request was
+sent."""
 
 _MARK = "_lt_request"
 
 
 class State(Enum):
-    """The state of a request's row: not written yet, written for the request's event, or written at the run's end."""
+    """The state of a request's row: not written yet, written for the request's event, or written when the run ended."""
 
     OPEN = "open"
     RECORDED = "recorded"
@@ -52,7 +53,10 @@ class Writer(Protocol):
         ...
 
     def unjudged(self, request: StockRequest, event: dict[str, Any]) -> None:
-        """Write a row for an answer that no `with` block judged. `event` is the event that Locust would have fired."""
+        """Write a row for an answer that the scenario never checked in a `with` block.
+
+        `event` is the event that Locust would have fired.
+        """
         ...
 
 
@@ -61,8 +65,8 @@ class StockRequest:
 
     Attributes:
         started_ns: the start (`time.perf_counter_ns()`).
-        ended_ns: when the call returned; None before.
-        method, name: the values known before the answer; a name that the scenario gave is kept unchanged.
+        ended_ns: when the call returned; None before it returns. method, name: the values known before the answer; a
+        name that the scenario gave is kept unchanged.
         is_named: whether the scenario gave the name.
         late_us: lateness on an open-loop schedule; −1 without a schedule.
         side: which of two targets its user calls; 0 in a run with one target.
@@ -94,7 +98,7 @@ class StockRequest:
         self.started_ns = perf_counter_ns()
 
     def answered(self, event: dict[str, Any]) -> None:
-        """Keep the event that Locust will fire once a `with` block has judged the answer."""
+        """Keep the event that Locust will fire when a `with` block has checked the answer."""
         self._event = event
 
     def close(self) -> None:
@@ -109,15 +113,15 @@ class StockRequest:
 class InFlight:
     """The stock clients' requests in this process.
 
-    They are entered in the row buffer when they begin, and found again by their event.
+    A request is added to the row buffer when it begins, and is found again when its event is fired.
     """
 
     def __init__(self, buffer: RowBuffer, writer: Writer, lateness_us: Callable[[float], int]) -> None:
         self._buffer = buffer
         self._writer = writer
         self._lateness_us = lateness_us
-        self._measured: dict[object, StockRequest] = {}  # by greenlet: the block whose event is being fired in it
-        self._calls: dict[object, StockRequest] = {}  # by greenlet: its innermost call in progress
+        self._measured: dict[object, StockRequest] = {}  # for each greenlet, the block whose event is being fired in it
+        self._calls: dict[object, StockRequest] = {}  # for each greenlet, its innermost call in progress
 
     def startup(self) -> None:
         """Wrap the clients' `request`, which all their other methods and subclasses call."""
@@ -127,7 +131,7 @@ class InFlight:
             setattr(session, "request", self._wrapped(session.request))  # noqa: B010 - mypy: a method is assigned
 
     def _count_resent(self) -> None:
-        """Count the additional connections that FastHttpUser's client uses for one request, after the first.
+        """Count the additional connections, after the first, that FastHttpUser's client uses for one request.
 
         If a connection is closed without an answer, the client (geventhttpclient) repeats the request up to 11 times,
         and does not report it.
@@ -174,8 +178,8 @@ class InFlight:
         """Time the block and fire the event at its end, like `EventHook.measure`.
 
         The request is registered at the beginning of the block, so that it counts as in flight during the block.
-        A block that is cut off (by stopping its user or by a `gevent.Timeout`) gets its own row. Locust would fire an
-        event that does not mention the interruption and looks like a success.
+        If the block is cut off (because its user is stopped, or by a `gevent.Timeout`), the recorder itself writes the
+        row. The event that Locust would fire does not mention the interruption, and looks like a success.
         """
         method, name = text_of(event["request_type"]), text_of(event["name"])
         begun = StockRequest(
@@ -225,7 +229,7 @@ class InFlight:
 
     def _raised(self, begun: StockRequest, error: BaseException) -> None:
         account_for(error)
-        if begun.state is not State.OPEN:  # a listener raised, after the row was written
+        if begun.state is not State.OPEN:  # a listener raised an error after the row had been written
             return
         begun.state = State.RECORDED
         if isinstance(error, NEVER_SENT):
@@ -240,7 +244,7 @@ class InFlight:
             setattr(event["response"], _MARK, begun)
             begun.answered(event)
             self._buffer.answered(begun)
-        elif self._buffer.end(begun):  # a subclass that fires no event for the answer
+        elif self._buffer.end(begun):  # the answer of a subclass that fires no event for it
             begun.state = State.RECORDED
             self._writer.unjudged(begun, {"request_type": begun.method, "name": begun.name, "response": response})
 

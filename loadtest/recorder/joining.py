@@ -13,7 +13,7 @@ from .messages import FOLDER_VARIABLE
 LOOK_EVERY_S = 0.02
 
 PATIENCE_S = 5.0
-"""The longest wait in this module. After this time, Locust itself waits, applies the timeout and logs which workers
+"""The maximum wait in this module. After this time, Locust itself waits, applies the timeout and logs which workers
 are missing."""
 
 

@@ -1,4 +1,4 @@
-"""Count what every worker began, sent and lost, and compute how much can be missing at most."""
+"""Count the requests and rows that every worker began, sent and lost, and compute how many can be missing at most."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ FLUSH_S = 1.0
 """Workers flush once a second. A killed worker loses at most the rows of one second, and its requests in flight."""
 
 MAX_GAP_ROWS = 100_000_000
-"""The most rows that lost frames can contain. If a worker reports a larger number, its frame is rejected."""
+"""The maximum number of rows that lost frames can contain. If a worker reports a larger number, its frame is
+rejected."""
 
 
 @dataclass(slots=True)
@@ -56,7 +57,7 @@ class Ledger:
     def received(self, frame: Frame) -> bool:
         """Enter a received frame. Return False if the same frame was entered before.
 
-        If frame numbers are skipped, `rows_before` says how many rows the lost frames held.
+        If frame numbers are skipped, `rows_before` says how many rows the lost frames contained.
 
         Raises:
             ValueError: the frame contradicts the frames before it.
@@ -109,8 +110,8 @@ class Ledger:
         Args:
             worker: its name.
             rows_sent: number of rows in its frames.
-            begun: number of requests that it began; each is one of those rows, or one of `refused_rows`.
-            refused_rows: number of requests for which it counted a refusal in place of a row.
+            begun: number of requests that it began; each request is one of these rows or one of `refused_rows`.
+            refused_rows: number of requests for which it counted a refusal instead of writing a row.
         """
         account = self.accounts.setdefault(worker, _Account())
         account.rows_sent = rows_sent
@@ -119,7 +120,7 @@ class Ledger:
             account.begun = begun
 
     def ended(self, worker: str, *, at: datetime, why: str) -> None:
-        """Record that the worker ends before it was asked to, after sending everything it had."""
+        """Record that the worker has sent all its rows and ends before it was asked to."""
         account = self.accounts.setdefault(worker, _Account())
         if account.ended_at is None:
             account.ended_at, account.ended_why = at, why
@@ -131,12 +132,15 @@ class Ledger:
             account.lost_at, account.lost_why = at, why
 
     def found(self, worker: str) -> None:
-        """Record that a worker that counted as lost reports again. The rows that it kept arrive with the report."""
+        """Record that a worker that counted as lost reports again.
+
+        The report contains the rows that it has kept until now.
+        """
         account = self.accounts.setdefault(worker, _Account())
         account.lost_at = account.lost_why = None
 
     def is_gone(self, worker: str) -> bool:
-        """Whether the worker was lost or has ended, so that it sends nothing more."""
+        """Whether the worker was lost or has ended, and so sends nothing more."""
         account = self.accounts[worker]
         return account.lost_at is not None or account.ended_at is not None
 
@@ -145,7 +149,7 @@ class Ledger:
         return [self._record(name, account) for name, account in self.accounts.items()]
 
     def reasons(self, *, start: datetime) -> list[str]:
-        """Return a sentence for every reason that makes the run degraded; none if every row is accounted for."""
+        """Return a sentence for every reason that makes the run degraded; none if no row is missing."""
         return list(self._reasons(start))
 
     def _record(self, name: str, account: _Account) -> WorkerRecord:
@@ -169,9 +173,10 @@ class Ledger:
         """Return the number of rows that may be missing: exact if the worker reported its count, else a bound.
 
         For a lost worker the bound is the number of requests that it had begun by its last frame and whose rows it had
-        not sent, plus the rows of two more frames. One of these frames may have been in transit, and the other was
-        never made. Each counts as the most requests that the worker began in one interval. If the number of requests
-        begun is not known, the bound is twice the largest frame, plus one request per user.
+        not sent, plus the rows of two more frames. One of these frames may have been in transit, and the other one was
+        not made yet. Each of them is assumed to have as many rows as the largest number of requests that the worker
+        began in one interval. If the number of requests begun is not known, the bound is twice the largest frame, plus
+        one request per user.
         """
         if account.rows_sent is not None:
             return max(0, account.rows_sent - account.received)
@@ -213,7 +218,7 @@ def _when(at: datetime, start: datetime) -> str:
 
 
 def reasons_for_refusals(refusals: Iterable[RefusalRecord]) -> list[str]:
-    """Return a sentence for every kind of refusal that cost rows."""
+    """Return a sentence for every kind of refusal because of which rows are missing."""
     return [
         f"{record.count} request{'s' if record.count > 1 else ''} could not be recorded: {record.name}"
         for record in refusals

@@ -1,4 +1,4 @@
-"""Distinguish a busy worker from a lost one: by its process on this machine, by its silence on another machine."""
+"""Distinguish a busy worker from a lost worker: on this machine by its process, on another machine by its silence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from .messages import PARENT_VARIABLE, PROCESS
 log = logging.getLogger(__name__)
 
 SILENT_S = 12.0
-"""A worker that is not a child of the same `lt` counts as lost after this time, because its process cannot be seen."""
+"""A worker that is not a child process of the same `lt` counts as lost after this time, because we cannot see its
+process."""
 
 STOPPED_S = 3.0
 """A stopped process (SIGSTOP) counts as lost after this time."""
@@ -35,7 +36,7 @@ BUSY_S = 5.0
 
 
 class Process(Enum):
-    """The known facts about a worker's process."""
+    """The state of a worker's process, as far as it is known."""
 
     RUNNING = auto()
     STOPPED = auto()
@@ -45,7 +46,7 @@ class Process(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a worker is lost, and why. `busy` means that the run waits for it longer than usual."""
+    """Whether a worker is lost, and why. `busy` means that the run waits for the worker longer than usual."""
 
     lost: bool
     busy: bool = False
@@ -66,10 +67,10 @@ def judge(silent_s: float, process: Process) -> Verdict:
 
 
 class WorkerWatch:
-    """Watch the master's workers, and give up the lost ones.
+    """Watch the master's workers, and give up those that are lost.
 
-    Locust removes a worker when its own countdown of missed heartbeats has ended. This class ends that countdown for a
-    lost worker.
+    Locust itself removes a worker when its countdown of missed heartbeats has ended. For a lost worker, this class sets
+    that countdown to its end.
     """
 
     def __init__(self, environment: Environment, runner: MasterRunner) -> None:
@@ -78,7 +79,7 @@ class WorkerWatch:
         self._heard_s: dict[str, float] = {}
         self._pids: dict[str, int] = {}
         self._busy: set[str] = set()
-        runners.HEARTBEAT_LIVENESS = round(2 * HUNG_S)  # the decision is made here; Locust only carries it out
+        runners.HEARTBEAT_LIVENESS = round(2 * HUNG_S)  # the decision is made here, and Locust only carries it out
         environment.events.heartbeat_sent.add_listener(self._heard)
         environment.events.worker_report.add_listener(self._heard)
         runner.register_message(PROCESS, self._introduced)
@@ -100,7 +101,9 @@ class WorkerWatch:
             if verdict.lost:
                 self.why[client.id] = verdict.why
                 log.error("Worker %s is given up: %s.", client.id, verdict.why)
-                client.heartbeat = -1  # within a second Locust's next count removes it and gives its users to others
+                client.heartbeat = (
+                    -1
+                )  # within a second, Locust then removes the worker and gives its users to other workers
             elif verdict.busy and client.id not in self._busy:
                 self._busy.add(client.id)
                 log.warning("Worker %s is busy and has not responded for %.0f s: waiting.", client.id, silent_s)

@@ -51,9 +51,9 @@ def main(arguments: list[str]) -> None:
 
 
 def hear_first(events: Any) -> None:
-    """Keep secrets out of this process's output, count the listeners' errors, and take part in Locust's `init`.
+    """Remove secrets from this process's output, count the listeners' errors, and register our `init` listener.
 
-    This is called before the scenario is loaded, so that no listener comes before these, and before a master listens.
+    This is called before the scenario is loaded, so that our listeners come first, and before a master listens.
     """
     from .hooks import observe
     from .master_socket import guard_master_socket
@@ -69,7 +69,7 @@ def hear_first(events: Any) -> None:
         where = "exit" if isinstance(error, SystemExit) else "init" if event == "init" else "listener"
         record = errors.add(error, where=where, task=event)
         if sender is not None and record is not None and event == "init":
-            sender.failed_in_init(record)  # Locust ends the process because of it
+            sender.failed_in_init(record)  # Locust ends the process because of this error
 
     def listener_was_slow(event: str, name: str, took_s: float) -> None:
         if sender is not None:
@@ -93,7 +93,7 @@ def hear_first(events: Any) -> None:
 
 
 def take_side(environment: Any, errors: Any) -> Any:
-    """Set up the recording half of a worker, or of a master that has a run folder. Return a worker's Sender."""
+    """Set up the recorder in a worker, or in a master that has a run folder. Return a worker's Sender."""
     from locust.runners import MasterRunner, WorkerRunner
 
     from . import parent
@@ -107,7 +107,7 @@ def take_side(environment: Any, errors: Any) -> Any:
         from .liveness import introduce
         from .worker import Sender
 
-        # After this, the master may send the order to start users, so the listeners must be set before it.
+        # After this call, the master may tell the worker to start users, so the listeners must be registered before it.
         sender = Sender(environment, runner, errors, parent_pid=parent_pid)
         sender.startup()
         guard_stock_clients()
@@ -201,7 +201,7 @@ def _send_scenario(environment: Any, msg: Any) -> None:
 
 
 def _worker_cannot_load(environment: Any, folder: Any, msg: Any) -> None:
-    """Give up a run that waits for a worker which cannot load the scenario."""
+    """End a run that is waiting for a worker that cannot load the scenario."""
     message = f"a worker on {msg.data['host']} cannot load the scenario: {msg.data['error']}"
     log.error("%s", message)
     run = folder.read_run()

@@ -14,8 +14,9 @@ class MachineSample:
     """Measurements of the whole machine in one interval. A value is None if the kernel does not report it.
 
     Attributes:
-        cpu_ratio: busy ÷ all CPU time of all cores, 0…1 (https://man7.org/linux/man-pages/man5/proc_stat.5.html).
-        steal_ratio: CPU time that the hypervisor gave to other machines ÷ all, 0…1.
+        cpu_ratio: busy CPU time ÷ total CPU time of all cores, 0…1
+            (https://man7.org/linux/man-pages/man5/proc_stat.5.html).
+        steal_ratio: CPU time that the hypervisor gave to other machines ÷ total CPU time, 0…1.
         memory_pressure_ratio: share of the time in which at least one process waited for memory, 0…1 (PSI "some").
         connects_repeated: number of first packets (SYN) of connections that were sent again, 1 s or more after the
             first time, because the other side's listen backlog was full or the packet was lost.

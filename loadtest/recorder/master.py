@@ -38,14 +38,14 @@ from .worker import keep_time
 log = logging.getLogger(__name__)
 
 CLOCK_PROBES = 8
-"""Number of round trips when a worker starts. The shortest one counts, because the others were delayed."""
+"""Number of round trips when a worker starts. The shortest round trip is used, because the others were delayed."""
 
 CLOCK_EVERY_S = 10.0
-"""Interval between later round trips. A later round trip may take less time than the first ones."""
+"""Interval between later round trips. A later round trip may be shorter, and so more exact, than the first ones."""
 
 DRAIN_S = 10.0
-"""How long after the stop timeout the master waits for the last frames. Killing processes that do not end takes a
-moment."""
+"""How long after the stop timeout the master waits for the last frames. This leaves time for killing processes that do
+not end by themselves."""
 
 WATCH_S = 0.5
 
@@ -56,7 +56,7 @@ MAX_JUMPS = 100
 
 
 class Collector:
-    """The recording half of the master: the only writer of the spool, of `load.csv` and of the workers' accounts."""
+    """The recorder in the master; no other code writes the spool, `load.csv` and the workers' accounts."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Collector:
             on_greeting=self._greeted,
             on_refusal=self._refused,
         )
-        self.spool: IO[bytes] = folder.spool.open("ab", buffering=0)  # open as long as the process runs
+        self.spool: IO[bytes] = folder.spool.open("ab", buffering=0)  # stays open as long as the process runs
         self.sound_bytes = self.spool.tell()
 
     def startup(self) -> None:
@@ -123,7 +123,9 @@ class Collector:
             self._look_at_time(now_s - before_s - WATCH_S, now_s)
             before_s = now_s
             if self.parent_pid is not None and os.getppid() != self.parent_pid:
-                self._give_up("the process that started the run ended before it; the rows received until then are kept")
+                self._give_up(
+                    "the process that started the run ended before the run did; the rows received until then are kept"
+                )
                 return
             self.gate.look()
             if self.start_s is not None and not self.draining:
@@ -137,15 +139,19 @@ class Collector:
                     self._ask_clock(client_id)
 
     def _look_at_time(self, late_s: float, now_s: float) -> None:
-        """Record if this process was paused, or if its wall clock was set."""
+        """Record whether this process was paused, and whether its wall clock was set."""
         if late_s > PAUSE_S:
             self.diagnostics.pauses.append(
                 PauseRecord(process="master", at=self._moment(-late_s), for_s=round(late_s, 1))
             )
-            self.reported_s = dict.fromkeys(self.reported_s, now_s)  # no worker could be heard during the pause
+            self.reported_s = dict.fromkeys(
+                self.reported_s, now_s
+            )  # during the pause, no message from a worker could be received
             at = "" if self.load_start is None else f" at {self._elapsed_s() - late_s:.0f} s"
             if self.start_s is not None and not self.draining:
-                self.degrade(f"the master was paused for {late_s:.0f} s{at}: the load was not controlled meanwhile")
+                self.degrade(
+                    f"the master was paused for {late_s:.0f} s{at}: during this time, the load was not controlled"
+                )
             else:
                 self._write_run()
         step = self.clock.take_step()
@@ -179,7 +185,7 @@ class Collector:
         for name, version in greeting.versions.items():
             if version != ours.get(name):
                 log.warning("Worker %s runs %s %s, the master %s.", greeting.worker, name, version, ours.get(name))
-        if self.answers is not None:  # before Locust knows the worker, and therefore before any order to start users
+        if self.answers is not None:  # before Locust knows the worker, and so before it can be told to start users
             self.runner.send_message(ANSWERS, {"reference": self.answers}, client_id)
         for _n in range(CLOCK_PROBES):
             self._ask_clock(client_id)
@@ -225,7 +231,9 @@ class Collector:
         if report is None:
             return
         self._take(report)
-        if report.worker in self.drained and report.frame is not None:  # the worker had said that it sends nothing more
+        if (
+            report.worker in self.drained and report.frame is not None
+        ):  # the worker had announced that it would send nothing more
             self._finish(report)
 
     def _checked(self, client_id: str, diagnostics: object) -> WorkerReport | None:
@@ -265,14 +273,14 @@ class Collector:
             self.diagnostics.pauses.append(pause)
         if report.silenced_for_s and not self.draining:
             self.degrade(
-                f"worker {report.worker} stopped its users, as the master had been silent for "
+                f"worker {report.worker} stopped its users, because the master had been silent for "
                 f"{report.silenced_for_s:.0f} s"
             )
 
     def _keep(self, report: WorkerReport) -> None:
         """Append a frame to the spool completely or not at all, unless it is already there.
 
-        An incomplete frame would hide every frame after it.
+        A reader could not find the frames after an incomplete frame.
         """
         frame, data = report.frame, report.data
         assert frame is not None
@@ -295,7 +303,7 @@ class Collector:
         if not self.full:
             self.full = True
             self.folder.release()
-            self._give_up(f"{self.folder.path} cannot be written any more ({error.strerror}): the run was stopped")
+            self._give_up(f"{self.folder.path} can no longer be written ({error.strerror}): the run was stopped")
 
     def _load_line(self, report: WorkerReport) -> dict[str, object]:
         assert self.start_s is not None
@@ -318,7 +326,7 @@ class Collector:
         return line
 
     def _look_for_lost_workers(self) -> None:
-        """Compare the workers that joined with those that Locust still counts."""
+        """Compare the workers that have joined with those that Locust still counts."""
         for client_id, worker in list(self.names.items()):
             account = self.ledger.accounts[worker]
             node = self.runner.clients.get(client_id)
@@ -326,14 +334,14 @@ class Collector:
             if gone and not self.ledger.is_gone(worker):
                 why = self.why_lost.get(client_id, "it ended" if node is None else "no sign of life")
                 self.ledger.lost(worker, at=self._moment(), why=why)
-                log.error("Worker %s was lost (%s); its users go to the others.", worker, why)
+                log.error("Worker %s was lost (%s); its users are moved to the other workers.", worker, why)
                 self._write_run()
             elif not gone and account.lost_at is not None:
                 self.ledger.found(worker)
-                self.degrade(f"worker {worker} was unreachable for a while; its users were stopped meanwhile")
+                self.degrade(f"worker {worker} was unreachable for a while; its users were stopped during that time")
 
     def _look_for_mute_workers(self, now_s: float) -> None:
-        """Record a worker that runs users and reports nothing."""
+        """Record if a worker runs users but reports nothing."""
         for client_id, worker in self.names.items():
             node = self.runner.clients.get(client_id)
             silent_s = now_s - self.reported_s.get(worker, now_s)
@@ -344,7 +352,7 @@ class Collector:
         """Ask every worker for its last frame, and wait for the answers instead of a fixed time."""
         if self.start_s is None:
             return
-        if self.draining:  # stopped again: without this wait, Locust would end the workers too early
+        if self.draining:  # called a second time; without this wait, Locust would end the workers too early
             self.all_drained.wait()
             return
         self._look_for_lost_workers()
@@ -390,11 +398,14 @@ class Collector:
         gevent.spawn(self._end_run)
 
     def _end_run(self) -> None:
-        """End the run. The call is in this package, so that `ending` does not attribute it to the scenario."""
+        """End the run.
+
+        The call is made from this package, so that `ending` does not think that the scenario made it.
+        """
         self.runner.quit()
 
     def _write_run(self) -> None:
-        """Update `run.json`. While the fleet lives, only the master writes this file."""
+        """Update `run.json`. While the fleet is running, only the master writes this file."""
         self.record_is_old = False
         try:
             run = self.folder.read_run()

@@ -47,7 +47,7 @@ def _listens(port: int) -> bool:
     [
         ("tls", Found.HTTP, "answers, with a certificate that is not trusted here (self-signed certificate)"),
         ("slow", Found.SLOW, "answers, but not to GET / within"),
-        ("silent", Found.SILENT, "accepts connections, but closed the one for GET / without an answer"),
+        ("silent", Found.SILENT, "accepts connections, but closed the connection for GET / without an answer"),
         ("redirect", Found.HTTP, ""),
     ],
 )
@@ -70,7 +70,7 @@ def test_a_server_of_another_protocol_is_refused_only_where_the_scenario_speaks_
         answer = ask(f"http://127.0.0.1:{port}/", timeout_s=1.0)
     assert answer.found is Found.HTTP2
     assert judged(answer, speaks_http=False) == ("", [])
-    assert "uses HTTP/2 only (gRPC?)" in judged(answer, speaks_http=True)[0]
+    assert "uses only HTTP/2 (gRPC?)" in judged(answer, speaks_http=True)[0]
 
 
 def test_nothing_and_the_wrong_scheme_are_refused() -> None:
@@ -127,7 +127,7 @@ def test_the_case_ends_as_it_should(kind: str, tmp_path: Path, until: Until) -> 
     assert "Traceback" not in done.err
     assert "elsewhere" not in (tmp_path / "log").read_text()
     if kind == "grpc":
-        assert (done.code, "uses HTTP/2 only" in " ".join(done.err.split())) == (4, True)
+        assert (done.code, "uses only HTTP/2" in " ".join(done.err.split())) == (4, True)
     else:
         assert done.code in (0, 1, 3), done.err
         assert list((tmp_path / "r").glob("*/requests.parquet"))

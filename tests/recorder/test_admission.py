@@ -103,7 +103,7 @@ def forged(**columns: list[int]) -> Frame:
             {"frame": encode_frame(replace(frame(rows=1), begun=1, strings=("", "/a\x1b[2J", "GET", "e", "i")))},
             "frame has a text that is too long or not printable",
         ),
-        ({"task_errors": [{"where": 5}]}, "task_errors is out of its form"),
+        ({"task_errors": [{"where": 5}]}, "task_errors does not have the right form"),
         ({"task_errors": [{}] * 1000}, "task_errors is not a list"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Build the service's image and push it to Artifact Registry, with the commands that a person would type."""
+"""Build the service's image and push it to Artifact Registry, with the same commands that a person would type."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def source_tag(folder: Path, *, base: str | None = None) -> str:
         UsageError: the folder has no Dockerfile.
     """
     if not (folder / "Dockerfile").exists():
-        raise UsageError(f"{folder} holds no Dockerfile to build: use a checkout of the project, or give `--image`.")
+        raise UsageError(f"{folder} contains no Dockerfile to build: use a checkout of the project, or give `--image`.")
     files = [folder / name for name in ("Dockerfile", "pyproject.toml", "uv.lock")]
     files += sorted(path for path in (folder / "target_service").rglob("*") if "__pycache__" not in path.parts)
     digest = hashlib.sha256((base or "").encode())
@@ -58,8 +58,8 @@ def build_commands(image: str, *, project: str, region: str, how: str, base: str
     """Return the commands that build `image` from the Dockerfile's `service` target. Run them in the project's folder.
 
     Args:
-        image: its full name in Artifact Registry.
-        project: the project that pays for it.
+        image: the full name of the image in Artifact Registry.
+        project: the project that pays for the build.
         region: the region of the repository.
         how: `local` builds with this machine's docker, `cloud` with Cloud Build.
         base: the base image to use instead of the one in the Dockerfile.
@@ -149,7 +149,7 @@ def _run(argv: tuple[str, ...], folder: Path, *, quiet: bool) -> int:
             if argv[0] == "docker"
             else "install it: https://cloud.google.com/sdk/docs/install"
         )
-        raise CloudError(f"`{argv[0]}` was not found, and is needed for `{shlex.join(argv)}`: {cure}.")
+        raise CloudError(f"`{argv[0]}` was not found, but `{shlex.join(argv)}` needs it: {cure}.")
     output = subprocess.DEVNULL if quiet else sys.stderr
     return subprocess.run(
         argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False

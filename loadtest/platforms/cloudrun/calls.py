@@ -1,4 +1,4 @@
-"""Call Google's APIs within a time limit, and convert each failure to a sentence with its cure."""
+"""Call Google's APIs within a time limit, and convert each failure to a sentence with the command that fixes it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ ROLES = {
     "iam.serviceaccounts.actAs": "roles/iam.serviceAccountUser",
     "artifactregistry.repositories.downloadArtifacts": "roles/artifactregistry.reader",
 }
-"""Roles for permissions that the role of a call does not include. A deploy needs them, because it acts as an account
-and reads an image."""
+"""Roles for permissions that the role of a call does not include. A deploy needs these roles, because it acts as an
+account and reads an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """The purpose of a call, from which its error messages are made.
+    """The purpose of a call, which is used to write its error messages.
 
     Attributes:
         doing: a phrase such as "reading the metrics of `ml`".
@@ -56,7 +56,7 @@ class CallContext:
 def on_service(
     doing: str, service: str, *, project: str, region: str, role: str = "roles/run.developer"
 ) -> CallContext:
-    """Return the context of a call about a service. `role` grants the permission."""
+    """Return the purpose of a call about a service. `role` grants the permission."""
     return CallContext(
         doing=f"{doing} service {service} ({region})",
         api=RUN_API,
@@ -77,9 +77,10 @@ def call(
     """Return the answer of `rpc`; retry UNAVAILABLE and RESOURCE_EXHAUSTED until `retry_policy` ends.
 
     Raises:
-        CloudError: one of these two errors lasted until `retry_policy` ended, or `rpc` failed in another way.
+        CloudError: one of these two errors still occurred when the time of `retry_policy` was over, or `rpc` failed in
+            another way.
         google.api_core.exceptions.NotFound: unchanged, because "missing" may be a valid answer; `explained` converts it
-            to a message. The classes in `passed` are also raised unchanged.
+            to a message. Errors of the classes in `passed` are also raised unchanged.
     """
     from google.api_core.exceptions import GoogleAPICallError, NotFound, ResourceExhausted, RetryError
     from google.api_core.exceptions import ServiceUnavailable as Unavailable
@@ -155,13 +156,13 @@ class _Reason:
 
 
 _DENIED = _Reason(
-    "No permission for {on} ({said}), or no such project. An account that may grant it runs `{cure}`.",
+    "No permission for {on} ({said}), or no such project. Somebody who may grant it has to run `{cure}`.",
     "gcloud projects add-iam-policy-binding {project} --member=user:YOU --role={role}",
 )
 _DISABLED = _Reason(
     "{api} is not enabled for {on}. Enable it: `{cure}`.", "gcloud services enable {api} --project {project}"
 )
-_NOT_FOUND = _Reason("Not found: {on} ({said}). See what is there: `{cure}`.", "{look}")
+_NOT_FOUND = _Reason("Not found: {on} ({said}). List what exists: `{cure}`.", "{look}")
 _NO_LOCAL_TOKEN = _Reason(
     "The local Cloud Run refused {on}: it requires its access token, and this user has no emulator at this port whose "
     "token could be read. The emulator prints the path of the token's file when it starts: `{cure}`.",
@@ -171,11 +172,11 @@ _UNAUTHENTICATED = _Reason(
     "Google does not accept this machine's credentials for {on} ({said}). Run `{cure}`.", "{login}"
 )
 _EXHAUSTED = _Reason(
-    "The quota of {api} stayed used up for {retry_s} s while {on} ({said}). Wait a minute and try again, or ask for "
+    "The quota of {api} was used up for {retry_s} s while {on} ({said}). Wait a minute and try again, or ask for "
     "more: https://console.cloud.google.com/apis/api/{api}/quotas?project={project}"
 )
 _LATE = _Reason(
-    "{api} did not answer within {attempt_s} s: {on} ({said}). Check that this machine reaches it (proxy, firewall, "
+    "{api} did not answer within {attempt_s} s: {on} ({said}). Check that this machine can reach it (proxy, firewall, "
     "`{cure}`), then try again.",
     "curl -I https://{api}",
 )

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from .calls import RetryPolicy
 
 FAR_MS = 20.0
-"""A longer round trip means another region or a slow connection, and adds to every measured latency."""
+"""A longer round trip means that the service is in another region or that the connection is slow. It makes every
+measured latency longer."""
 
 ROUND_TRIPS = 3
 ANSWER_WITHIN_S = 60.0
@@ -50,7 +51,7 @@ class ServiceCheckRequest:
 
     Attributes:
         service: its name or URL.
-        project: its project; None for that of the credentials.
+        project: its project; None means the project of the credentials.
         region: its region; None if the URL contains it.
         endpoint: the address of a local Cloud Run that is used instead of Google.
         run_s: the planned length of the run.
@@ -68,7 +69,10 @@ class ServiceCheckRequest:
 
 
 def check_service(request: ServiceCheckRequest, *, retry_policy: RetryPolicy | None = None) -> Iterator[Check]:
-    """Yield a check for each requirement of a run against the service. End early if the rest cannot be checked."""
+    """Yield a check for each requirement of a run against the service.
+
+    If the remaining requirements cannot be checked, end early.
+    """
     clients = Clients(request.endpoint)
     if request.endpoint is None:
         check = _credentials(clients)
@@ -134,15 +138,21 @@ def check_limits(limits: Limits, found: Described) -> Iterator[Check]:
     if found.target.capabilities.on_this_machine:
         again = f"python lt.py deploy --service {found.target.service} {_place(found)} --endpoint HOST:PORT"
     if limits.min_instances:
-        yield Check(Mark.GOOD, "min instances", f"{limits.min_instances}: no cold start at first, billed while idle")
+        yield Check(
+            Mark.GOOD, "min instances", f"{limits.min_instances}: no cold start at the beginning, but billed while idle"
+        )
     else:
         said = "0: after 15 idle minutes the first requests wait for an instance to start"
         yield Check(Mark.RISKY, "min instances", said, f"{again} --min-instances 1")
     if limits.max_instances is None:
-        said = "none set: a mistake in the load may start as many as the project allows, and bill them"
+        said = "none set: a mistake in the load may start, and bill, as many instances as the project allows"
         yield Check(Mark.RISKY, "max instances", said, f"{again} --max-instances {cloud_run.DEPLOYED_MAX_INSTANCES}")
     else:
-        yield Check(Mark.GOOD, "max instances", f"{limits.max_instances}: beyond them requests queue, then get 429")
+        yield Check(
+            Mark.GOOD,
+            "max instances",
+            f"{limits.max_instances}: more requests than these can handle wait in a queue, and then get 429",
+        )
     cpu, concurrency = limits.cpu or cloud_run.CPU, limits.concurrency or cloud_run.CONCURRENCY
     if concurrency > 20 * cpu:
         queues = "a CPU-bound service queues requests inside the instance before it scales out"
@@ -196,7 +206,9 @@ def _token(found: Described, run_s: float) -> tuple[str | None, Check]:
         return None, Check(Mark.BAD, "ID token", str(error), "gcloud auth login")
     left_s = token.expires_s - time.time()
     if left_s >= run_s:
-        return token.text, Check(Mark.GOOD, "ID token", f"lives {left_s / 60:.0f} min, the run {run_s / 60:.0f} min")
+        return token.text, Check(
+            Mark.GOOD, "ID token", f"is valid for {left_s / 60:.0f} min, and the run takes {run_s / 60:.0f} min"
+        )
     said = (
         f"lives {left_s / 60:.0f} min of the run's {run_s / 60:.0f}: refreshed {REFRESH_BEFORE_S / 60:.0f} min before"
     )
@@ -206,10 +218,10 @@ def _token(found: Described, run_s: float) -> tuple[str | None, Check]:
 def check_answers(url: str, payload: object, token: str | None, *, cure: str) -> Iterator[Check]:
     """Post real requests over one connection, and yield checks of the answers and of the service's distance.
 
-    The requests use no proxy, even if the environment names one, because the load uses none. A redirect is not
-    followed. The first request may start an instance. The distance (the round trip) is therefore the shortest time of
-    the other requests minus the server time (`Server-Timing`). The time to connect does not show the distance, because
-    the connection ends at Google's nearest edge.
+    The requests use no proxy, even if the environment names one, because the load does not use a proxy either. A
+    redirect is not followed. The first request may start an instance. The distance (the round trip) is therefore the
+    shortest time of the other requests minus the server time (`Server-Timing`). The time to connect does not show the
+    distance, because the connection ends at Google's nearest edge.
 
     Args:
         url: the URL to which requests are posted.
@@ -285,7 +297,7 @@ def _round_trip(least_ms: float, *, reports_time: bool) -> Check:
     if least_ms <= FAR_MS:
         return Check(Mark.GOOD, "round trip", f"{least_ms:.1f} ms: the generator is close to the service")
     if not reports_time:
-        said = f"at most {least_ms:.0f} ms: it includes the service's own time, which its answers do not report"
+        said = f"at most {least_ms:.0f} ms: this includes the service's own time, which its answers do not report"
         return Check(Mark.GOOD, "round trip", said)
     said = f"{least_ms:.0f} ms: the generator is far from the service, and every latency includes this distance"
     return Check(Mark.RISKY, "round trip", said, "run the generator in the service's region (docs/distributed.md)")

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import CloudError, UsageError
 
-if TYPE_CHECKING:  # these imports take a second, so only the verbs that use the cloud make them
+if TYPE_CHECKING:  # these imports take a second, so only the verbs that use the cloud execute them
     from google.cloud.monitoring_v3 import MetricServiceClient
     from google.cloud.run_v2 import RevisionsClient, ServicesClient
 
 LOCAL_PROJECT, LOCAL_REGION = "local", "local"
-"""Project and region of a local endpoint if none are given."""
+"""Project and region of a local endpoint if the user gives none."""
 
 RENEW_WITHIN_S = 20.0
 
@@ -24,12 +24,12 @@ LOGIN = "gcloud auth application-default login"
 
 
 class Clients:
-    """Google's clients for one endpoint. Each is created at its first use.
+    """Google's clients for one endpoint. Each client is created when it is first used.
 
     With `endpoint` (`HOST:PORT` on loopback) the connection is not encrypted; the clients' own `api_endpoint` option
-    always requires TLS. They send `token`, by default the access token that the emulator wrote for this user. Without
-    an endpoint they are Google's unmodified clients with the credentials of this machine (Application Default
-    Credentials).
+    always requires TLS. The clients send `token`. By default this is the access token that the emulator wrote for this
+    user. Without an endpoint, the clients are Google's unmodified clients with the credentials of this machine
+    (Application Default Credentials).
     """
 
     def __init__(self, endpoint: str | None = None, *, token: str | None = None) -> None:
@@ -69,8 +69,8 @@ class Clients:
     def credentials(self) -> Any:
         """The credentials of Google's clients, which Google has just accepted.
 
-        They are renewed once here, because gRPC reports an expired login as UNAVAILABLE, which would be retried for a
-        minute and then look like a network problem.
+        The credentials are renewed once here, because gRPC reports an expired login as UNAVAILABLE. Such an error would
+        be retried for a minute and would then look like a network problem.
 
         Raises:
             CloudError: this machine has no credentials, they have expired, or Google cannot be reached; the message
@@ -114,7 +114,7 @@ class Clients:
         except OSError as error:
             raise CloudError(
                 f"`--endpoint {self.endpoint}`: nothing listens there ({error.strerror}). Start a local Cloud Run with "
-                "`python lt.py emulate`, which prints its address; or leave it out to use Google.",
+                "`python lt.py emulate`, which prints its address; or leave out the option to use Google.",
                 cure="python lt.py emulate",
             ) from error
         # gRPC would use the proxy in `http_proxy` even for this machine's own ports.
@@ -135,8 +135,8 @@ def _token_of(port: int) -> str | None:
         return token_of(port)
     except OSError as error:
         raise CloudError(
-            f"{TOKEN_FILE_VARIABLE} names {error.filename}, which cannot be read ({error.strerror}): correct or "
-            "unset it."
+            f"{TOKEN_FILE_VARIABLE} names {error.filename}, which cannot be read ({error.strerror}): correct or unset "
+            "this variable."
         ) from error
 
 
@@ -162,7 +162,7 @@ def _loopback(endpoint: str) -> str:
     """Return `endpoint` as HOST:PORT.
 
     Raises:
-        UsageError: it is not on loopback (the connection is not encrypted), or has no port.
+        UsageError: the endpoint is not on loopback (the connection is not encrypted), or has no port.
     """
     bare = endpoint.removeprefix("http://").rstrip("/")
     host, _, port = bare.rpartition(":")
@@ -171,7 +171,7 @@ def _loopback(endpoint: str) -> str:
     if host != "localhost" and not _is_loopback(host.strip("[]")):
         raise UsageError(
             f"`--endpoint {endpoint}`: must be on loopback (127.0.0.1, ::1, localhost), because the connection is "
-            "not encrypted. Leave it out to use Google."
+            "not encrypted. Leave out the option to use Google."
         )
     return bare
 

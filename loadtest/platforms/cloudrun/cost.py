@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from ...recording.run import Limits
 
 ASSUMED_SERVICE_S = 0.024
-"""Assumed CPU time of one request if it was not measured: that of 300 requests/s on 12 instances of 1 vCPU at the 60 %
-target."""
+"""Assumed CPU time of one request if it was not measured. With this value, 12 instances of 1 vCPU handle 300 requests/s
+at the target of 60 %."""
 
 ASSUMED_REQUESTS_PER_USER_S = 1.0
-"""Assumed rate of a user if the scenario does not state it. The bundled scenarios send at this rate."""
+"""Assumed number of requests per second of a user if the scenario does not state it. The bundled scenarios send at this
+rate."""
 
 ASSUMED_STARTUP_S = 10.0
 """Assumed start time of an instance, which is billed once per instance."""
@@ -30,9 +31,9 @@ def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: P
 
     For each second of the plan, the number of instances is the larger of two numbers, within the limits: one for CPU,
     ceil(requests/s × service_s / (0.60 × vCPU)), and one for concurrency, ceil(requests/s × held_s / (0.60 ×
-    concurrency)). Each instance is billed for that second, and for ASSUMED_STARTUP_S when it is new. Instances that
-    min-instances keeps in addition are billed as idle. The cost does not include network, builds and logs, nor
-    min-instances outside the run.
+    concurrency)). Each instance is billed for that second, and a new instance also for ASSUMED_STARTUP_S. Additional
+    instances that min-instances keeps are billed as idle. The cost does not include network, builds, logs, or
+    min-instances before and after the run.
     """
     prices = prices or prices_for(region)
     service_s = ASSUMED_SERVICE_S if load.service_s is None else load.service_s
@@ -50,7 +51,7 @@ def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: P
             per_s * service_s / (cloud_run.TARGET_RATIO * cpu),
             per_s * held_s / (cloud_run.TARGET_RATIO * (limits.concurrency or cloud_run.CONCURRENCY)),
         )
-        # 1e-9: rounding errors must not turn a rate that fills 12 instances exactly into 13 instances.
+        # 1e-9, so that rounding errors do not turn a rate that exactly fills 12 instances into 13 instances.
         wanted = min(math.ceil(busy - 1e-9), most)
         busiest = max(busiest, wanted)
         requests += per_s * share
@@ -90,7 +91,10 @@ def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: P
 def projected(
     load: Load, limits: Limits, *, elapsed_s: float, requests: int, region: str | None, prices: Prices | None = None
 ) -> Estimate:
-    """Return the estimate for the whole run. The rate per user is corrected by the requests sent in `elapsed_s`."""
+    """Return the estimate for the whole run.
+
+    The number of requests per user is corrected by the requests that were sent in the first `elapsed_s`.
+    """
     points = load.points()
     until = [point for point in points if point[0] < elapsed_s]
     planned_user_s = user_seconds([*until, (elapsed_s, users_at(points, elapsed_s) or 0.0)])

@@ -30,7 +30,7 @@ class Deployed:
 
     Attributes:
         url: the URL of the service.
-        revision: the newest one, which is ready.
+        revision: the newest revision, which is ready.
         is_new: whether the service is new.
         traffic_percent: the revision's share of the traffic; None if the service does not report it.
         not_set: why the access policy could not be set; "" if it was set or not requested.
@@ -53,15 +53,16 @@ def deploy(
 ) -> Deployed:
     """Create or update the service, wait until its revision is ready, and set who may call it.
 
-    Sending the same settings again makes no new revision, because Cloud Run makes one only when the template changes.
-    Settings that are not given (limits, traffic between revisions, service account, VPC, labels, …) stay unchanged. A
-    new service gets `ServiceSettings.when_new`, and a service without a maximum of instances gets ours.
+    Sending the same settings again makes no new revision, because Cloud Run makes a new revision only when the template
+    changes. Settings that are not given (limits, traffic between revisions, service account, VPC, labels, …) stay
+    unchanged. A new service gets `ServiceSettings.when_new`, and a service without a maximum number of instances gets
+    our default maximum.
 
-    `on_start` is called with the settings to send, once it is known whether the service exists.
+    `on_start` is called with the settings to send, as soon as it is known whether the service exists.
 
     Raises:
         UsageError: `takes_traffic` is off, and no other revision exists that could have the traffic.
-        CloudError: Google refused, did not answer, or the revision did not become ready.
+        CloudError: Google refused the call or did not answer, or the revision did not become ready.
     """
     from google.api_core.exceptions import Aborted, AlreadyExists, NotFound
     from google.cloud.run_v2 import Service
@@ -76,7 +77,8 @@ def deploy(
         try:
             future = _send(clients, request, found, purpose=purpose, retry_policy=retry_policy)
         except (AlreadyExists, Aborted):
-            # The first of several attempts may have succeeded although no answer came, or someone else was faster.
+            # The first of several attempts may have succeeded although no answer came, or someone else may have created
+            # it.
             now = _found(clients, settings, purpose=purpose, retry_policy=retry_policy)
             future = _send(clients, request, now, purpose=purpose, retry_policy=retry_policy)
     except (NotFound, AlreadyExists, Aborted) as error:  # the project or the image was not found
@@ -87,7 +89,7 @@ def deploy(
     if settings.public is not None:
         try:
             set_public(clients, settings, retry_policy=retry_policy)
-        except CloudError as error:  # the revision serves nevertheless
+        except CloudError as error:  # this is not an error, because the revision serves requests anyway
             not_set = (
                 f"{error} If your organisation forbids public access, use `--no-allow-unauthenticated` and name "
                 f"the callers: `gcloud run services add-iam-policy-binding {settings.service} --project "
@@ -125,7 +127,7 @@ def _found(
 
 
 def _completed(settings: ServiceSettings, found: Service | None) -> ServiceSettings:
-    """Return the settings to send: complete for a new service, and with a maximum for a service that has none."""
+    """Return the settings to send: all for a new service, and a maximum of instances for a service without one."""
     if found is None:
         return settings.when_new()
     has_maximum = found.template.scaling.max_instance_count or found.scaling.max_instance_count
@@ -160,7 +162,7 @@ def delete(settings: ServiceSettings, *, endpoint: str | None = None) -> bool:
     """Delete the service and wait until it is gone. Return whether it existed.
 
     Raises:
-        CloudError: Google refused or did not answer.
+        CloudError: Google refused the call or did not answer.
     """
     from google.api_core.exceptions import NotFound
     from google.cloud.run_v2 import DeleteServiceRequest
@@ -176,10 +178,10 @@ def delete(settings: ServiceSettings, *, endpoint: str | None = None) -> bool:
 
 
 def set_public(clients: Clients, settings: ServiceSettings, *, retry_policy: RetryPolicy | None = None) -> None:
-    """Allow everyone to call the service, or only the members of its policy, according to `settings.public`.
+    """Allow everyone, or only the members of its policy, to call the service, depending on `settings.public`.
 
     Raises:
-        CloudError: Google refused or did not answer.
+        CloudError: Google refused the call or did not answer.
     """
     from google.api_core.exceptions import NotFound
     from google.iam.v1.iam_policy_pb2 import GetIamPolicyRequest, SetIamPolicyRequest
@@ -199,7 +201,7 @@ def set_public(clients: Clients, settings: ServiceSettings, *, retry_policy: Ret
         members ^= {EVERYONE}
         del policy.bindings[:]
         policy.bindings.extend(others)
-        if members:  # a binding without a member is refused
+        if members:  # the API rejects a binding without a member
             policy.bindings.append(Binding(role=INVOKER, members=sorted(members)))
         request = SetIamPolicyRequest(resource=settings.name, policy=policy)
         call(api.set_iam_policy, request, purpose=purpose, retry_policy=retry_policy)
@@ -224,15 +226,15 @@ def _wanted(settings: ServiceSettings, found: Service | None) -> Service:
         if found is None or not found.latest_ready_revision:
             raise UsageError(
                 f"`--no-traffic`: service {settings.service} has no revision yet that could keep the traffic. Leave "
-                "it out for the first deploy."
+                "out the option for the first deploy."
             )
         for target in wanted.traffic:
-            if target.type_ == latest:  # pin its share to the revision that is the latest ready one now
+            if target.type_ == latest:  # give its share to the revision that is now the latest ready revision, by name
                 target.type_ = pinned
                 target.revision = _last(found.latest_ready_revision)
     wanted.client = "lt"
     if settings.public is False:
-        wanted.invoker_iam_disabled = False  # True would make Cloud Run ignore the policy
+        wanted.invoker_iam_disabled = False  # with True, Cloud Run would ignore the policy
     _fill(wanted.template, settings)
     return wanted
 

@@ -1,4 +1,4 @@
-"""Carry out `lt deploy` on Cloud Run or on a local one: build, push, deploy, or delete."""
+"""Carry out `lt deploy` on Cloud Run or on a local Cloud Run: build, push, deploy, or delete."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .describe import place_of
 from .settings import ServiceSettings, parse_settings
 
 ROOT = Path(__file__).parents[3]
-"""The checkout. Its Dockerfile and target service are built."""
+"""The checkout. The folder whose Dockerfile and target service are built."""
 
 
 def prepare(options: DeployOptions, *, dry_run: bool, console: Console) -> Deployment:
-    """Return the checked deploy that the options describe, without beginning it.
+    """Check the options, and return the deploy that they describe, without beginning it.
 
     Raises:
-        UsageError: options contradict each other, or Cloud Run would refuse a setting.
-        CloudError: the deploy is not a dry run, and there are no credentials.
+        UsageError: options contradict each other, or Cloud Run would reject a setting.
+        CloudError: there are no credentials, and the deploy is not a dry run.
     """
     how = _how_to_build(options)
     project, region = _place(options, dry_run=dry_run)
@@ -102,7 +102,7 @@ class _Deploy(Deployment):
         return DeployResult(
             text=f"{settings.service} {verb} revision {deployed.revision}{gets}",
             url=deployed.url,
-            next_step=f"To send it all traffic: {move}" if percent == 0 else "",
+            next_step=f"To send all traffic to the new revision: {move}" if percent == 0 else "",
             incomplete=deployed.not_set and f"Deployed, but the access policy is unchanged: {deployed.not_set}",
         )
 
@@ -141,11 +141,14 @@ def _how_to_build(options: DeployOptions) -> str | None:
 
 
 def _place(options: DeployOptions, *, dry_run: bool) -> tuple[str, str]:
-    """Return project and region. A dry run needs no credentials and prints a placeholder for each that is missing."""
+    """Return project and region.
+
+    A dry run needs no credentials; it prints a placeholder for each value that is missing.
+    """
     if dry_run and not options.endpoint:
         return options.project or "PROJECT", options.region or "REGION"
     clients = Clients(options.endpoint)
     place = place_of("", project=options.project, region=options.region, clients=clients)
     if not options.endpoint:
-        _ = clients.credentials  # missing credentials are reported now, not after minutes of building
+        _ = clients.credentials  # so that missing credentials are reported now, and not after minutes of building
     return place

@@ -26,11 +26,11 @@ class Described:
 
     Attributes:
         target: the record for `run.json`.
-        public: whether everyone may call it; None if this machine may not read that.
+        public: whether everyone may call it; None if our credentials may not read its policy.
         probe: kind of the startup probe: `http`, `grpc` or `tcp` (Cloud Run's default).
         ready: whether its latest revision is ready.
         message: the service's message if it is not ready.
-        audience: the audience of an ID token for it: the service's own URL, even if a tag's URL is called.
+        audience: the audience of an ID token for it. This is the service's own URL, even if the URL of a tag is called.
     """
 
     target: TargetRecord
@@ -53,7 +53,7 @@ def resolve(
 
     Raises:
         UsageError: neither the arguments nor this machine's credentials name the project or the region.
-        CloudError: Google refused, did not answer, or there is no such service.
+        CloudError: Google refused the call or did not answer, or there is no such service.
     """
     return describe(service, project=project, region=region, endpoint=endpoint, retry_policy=retry_policy).target
 
@@ -108,10 +108,12 @@ def describe(
 
 
 def place_of(service: str, *, project: str | None, region: str | None, clients: Clients) -> tuple[str, str]:
-    """Return project and region, from the options, the URL or the credentials. A local endpoint has its own.
+    """Return project and region, from the options, the URL or the credentials.
+
+    A local endpoint has its own project and region.
 
     Raises:
-        UsageError: one of them is missing; the message names the option.
+        UsageError: project or region is missing; the message names the option.
     """
     from_url = DETERMINISTIC_URL.fullmatch(urlsplit(service).netloc)
     region = region or (from_url["region"] if from_url else None) or (LOCAL_REGION if clients.endpoint else None)
@@ -119,7 +121,9 @@ def place_of(service: str, *, project: str | None, region: str | None, clients: 
         raise UsageError("region missing: pass `--region`.")
     project = project or clients.project
     if not project:
-        raise UsageError("Give `--project`: this machine's credentials name none (`gcloud config set project ID`).")
+        raise UsageError(
+            "Give `--project`: this machine's credentials name no project (`gcloud config set project ID`)."
+        )
     return project, region
 
 
@@ -144,7 +148,7 @@ def _find(
             break
         listing.page_token = page.next_page_token
     raise CloudError(
-        f"No service of project {project} in {region} has the URL {service}. See what is there: `{purpose.look}`.",
+        f"No service of project {project} in {region} has the URL {service}. List what exists: `{purpose.look}`.",
         cure=purpose.look,
     )
 
@@ -155,7 +159,7 @@ def _urls(service: Service) -> set[str]:
 
 
 def _serving(service: Service) -> str | None:
-    """Return the revision with the largest share of the traffic; the latest ready one if the traffic is not pinned."""
+    """Return the revision with the largest share of the traffic, or the latest ready one if traffic is not pinned."""
     latest = _last(service.latest_ready_revision) or None
     shares = [(status.percent, _last(status.revision) or latest) for status in service.traffic_statuses]
     return max(shares, key=lambda share: share[0])[1] if shares else latest
@@ -184,7 +188,7 @@ def _is_public(
 ) -> bool | None:
     """Return whether everyone may call the service.
 
-    This reads its policy and sends no request to it, so no instance starts.
+    The function reads the policy of the service and sends no request to the service, so no instance starts.
     """
     from google.api_core.exceptions import NotFound
     from google.iam.v1.iam_policy_pb2 import GetIamPolicyRequest

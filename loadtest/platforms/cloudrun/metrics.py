@@ -23,26 +23,28 @@ EITHER_SIDE = timedelta(minutes=5)
 """Metrics are also fetched for this time before and after the run, to show the state at both ends."""
 
 SAMPLED_WITHIN = timedelta(minutes=1)
-"""A sample belongs to the run if it ends at most this long after the end of the run. Later samples do not."""
+"""A sample belongs to the run if it ends at most this long after the end of the run. Later samples do not belong to the
+run."""
 
 MAX_WAIT = timedelta(minutes=6)
-"""Longest wait after the run's end. The documentation says 60 s of sampling + 120 s; users report 3 to 5 minutes."""
+"""Maximum wait after the end of the run. The documentation says 60 s of sampling + 120 s; users report 3 to 5
+minutes."""
 
 MIN_WAIT = timedelta(seconds=15)
-"""Longest wait if points arrive at once, as from the emulator, whose machine may be busy."""
+"""Maximum wait if points are available at once, as they are from the emulator, whose machine may be busy."""
 
 ASK_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Ingestion:
-    """The progress of Cloud Monitoring, for a progress line.
+    """How far Cloud Monitoring's points have come, for a progress line.
 
     Attributes:
-        covered_until: end of the newest point; None while there is none.
-        wanted_until: the time that the points must reach: the run's end, or the last answer.
+        covered_until: the end of the newest point; None while there is no point.
+        wanted_until: the time that the points must reach, which is the end of the run or the last answer.
         waited_s: time since the first query.
-        limit_s: the longest wait.
+        limit_s: the maximum wait.
     """
 
     covered_until: datetime | None
@@ -74,17 +76,18 @@ def fetch(
     """Return every series of `core.cloud_metrics` for the run's window ± EITHER_SIDE, in METRICS_SCHEMA.
 
     The function waits until the instance count (a gauge that continues after the last request) reaches `end`, and the
-    counts and billed times reach `served_until`. If the service has ended, later counts never come. The wait is
-    therefore limited to twice the time after which a new sample can be read, as the metrics' descriptors state it (6
-    minutes with Google's). At this limit, the points so far are returned, which may end too early. Metrics that this
-    project has never had (a beta one, or those of a service that never started) are left out. One row is one point.
+    counts and billed times reach `served_until`. If the service no longer runs, later counts never come. The wait is
+    therefore limited to twice the time after which a new sample can be read. The descriptors of the metrics state this
+    time; with Google's metrics the limit is 6 minutes. When this limit is reached, the function returns the points so
+    far, which may end too early. Metrics that this project has never had (a beta metric, or the metrics of a service
+    that never started) are left out. One row is one point.
 
     Args:
         target: the target, whose project, region and service select the series.
         start: the start of the run, UTC.
         end: the end of the run, UTC.
         revision: the only revision whose series are returned; None for all of the service.
-        served_until: when an instance last answered, UTC; None if that is not known or never happened.
+        served_until: when an instance last answered, UTC; None if this is not known, or if no instance ever answered.
         endpoint: the address of a local server that is used instead of Google.
         on_progress: called after each query that found too few points.
         retry_policy: the limits of one call.
@@ -92,7 +95,7 @@ def fetch(
 
     Raises:
         UsageError: the target names no service, project or region.
-        CloudError: Google refused or did not answer, or has no point of the run.
+        CloudError: Google refused the call or did not answer, or has no point of the run.
     """
     from .series import points_of, table_of
 
@@ -100,7 +103,9 @@ def fetch(
     clock = clock or Clock()
     known = query.known()
     wanted = {cloud_metrics.INSTANCE_COUNT: end}
-    if served_until is not None:  # each metric is ingested separately: billed time may come after the gauge
+    if (
+        served_until is not None
+    ):  # each metric is ingested separately, so billed time may be available later than the gauge
         wanted |= dict.fromkeys(known.keys() & {cloud_metrics.REQUEST_COUNT, cloud_metrics.BILLABLE_TIME}, served_until)
     late = max((known[metric] for metric in wanted if metric in known), default=MAX_WAIT)
     limit = end + min(max(2 * late, MIN_WAIT), MAX_WAIT)
@@ -130,8 +135,8 @@ def _require_points(
     of = f"service {target.service}" + (f", revision {revision}" if revision else "")
     raise CloudError(
         f"Cloud Monitoring has no point of {of} ({target.region}, project {target.project}) "
-        f"between {start:%Y-%m-%d %H:%M:%S} and {end:%H:%M:%S} UTC. Points come up to 5 minutes late and stay for "
-        f"6 weeks: try again, or check the name with `gcloud run services list --project {target.project}`.",
+        f"between {start:%Y-%m-%d %H:%M:%S} and {end:%H:%M:%S} UTC. Points are available up to 5 minutes late, and "
+        f"for 6 weeks: try again, or check the name with `gcloud run services list --project {target.project}`.",
         cure=f"gcloud run services list --project {target.project}",
     )
 
@@ -141,7 +146,7 @@ def known_metrics(clients: Clients, target: TargetRecord, *, retry_policy: Retry
 
     Raises:
         UsageError: the target names no service, project or region.
-        CloudError: Google refused or did not answer.
+        CloudError: Google refused the call or did not answer.
     """
     return set(_Query(clients, target, retry_policy or RetryPolicy()).known())
 
@@ -205,7 +210,7 @@ class _Query:
         If a metric's descriptor does not state this time, it is MAX_WAIT.
 
         Raises:
-            CloudError: Google refused or did not answer, or there is no such project.
+            CloudError: Google refused the call or did not answer, or there is no such project.
         """
         from google.api_core.exceptions import NotFound
         from google.cloud.monitoring_v3 import ListMetricDescriptorsRequest
@@ -229,7 +234,7 @@ class _Query:
         """Return all pages of the series of one metric, as received; empty if there is no such series.
 
         Raises:
-            CloudError: Google refused or did not answer.
+            CloudError: Google refused the call or did not answer.
         """
         from google.api_core.exceptions import NotFound
         from google.cloud.monitoring_v3 import ListTimeSeriesRequest, TimeInterval

@@ -30,14 +30,15 @@ def wait(
     retry_policy: RetryPolicy | None = None,
     on_progress: Callable[[Step], None] = lambda _: None,
 ) -> Any:
-    """Return the operation's result message once it is done.
+    """Wait until the operation is done, and return its result message.
 
     This function calls `GetOperation` itself once a second, because the client's own waiting retries each poll for 600
     s.
 
     Args:
         future: the result of the client's method.
-        transport: the transport of the client that made it, which also serves the operations' API.
+        transport: the transport of the client that started the operation; it is also used to call the API for
+            operations.
         purpose: the parts of the error message.
         retry_policy: the limits of one poll.
         on_progress: called after each poll that was answered "not yet".

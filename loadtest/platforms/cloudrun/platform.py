@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class CloudRun(Platform):
-    """A service that is already deployed, on Google's Cloud Run or, with `--endpoint`, on a local one."""
+    """A service that is already deployed on Google's Cloud Run or, with `--endpoint`, on a local Cloud Run."""
 
     kind: ClassVar[str] = "cloud"
     capabilities: ClassVar[Capabilities] = CLOUD_RUN
@@ -48,10 +48,10 @@ class CloudRun(Platform):
 
     @contextmanager
     def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
-        """Look the service up, and serve tokens for it to the Locust processes if it is private.
+        """Look up the service. If it is private, serve tokens for it to the Locust processes.
 
         Raises:
-            CloudError: Google refused, did not answer, or there is no such service.
+            CloudError: Google refused the call or did not answer, or there is no such service.
         """
         from .describe import describe
 
@@ -63,7 +63,7 @@ class CloudRun(Platform):
             yield Target(found.target, environment=environment, collect=collecting(options.endpoint, console))
 
     def costs(self, target: TargetRecord, prices: Mapping[str, object]) -> CloudRunCosts:
-        """Return Cloud Run's price list for the service, or the user's own prices."""
+        """Return the cost model of the service, with Cloud Run's list prices or the user's own prices."""
         return CloudRunCosts(target, prices_for(target.region, prices))
 
     def fetch_metrics(self, folder: RunFolder, run: Run, options: TargetOptions, console: Console) -> None:
@@ -113,7 +113,10 @@ class CloudRunCosts:
         return cost.estimate(load, self.target.limits, region=self.target.region, prices=self.prices)
 
     def projected(self, load: Load, *, elapsed_s: float, requests: int) -> Estimate:
-        """Return the estimate for the whole run. The rate per user is corrected by the requests sent in `elapsed_s`."""
+        """Return the estimate for the whole run.
+
+        The number of requests per user is corrected by the requests that were sent in the first `elapsed_s`.
+        """
         return cost.projected(
             load,
             self.target.limits,
@@ -126,7 +129,7 @@ class CloudRunCosts:
 
 @contextmanager
 def admitted(found: Described, console: Console) -> Iterator[Mapping[str, str]]:
-    """Yield the variables with which the Locust processes get an ID token for a private service; none for a public one.
+    """Yield the variables with which the Locust processes get an ID token for a private service; none if it is public.
 
     If the service's policy cannot be read, a token is sent if there is one; otherwise a warning is printed.
 
@@ -145,7 +148,8 @@ def admitted(found: Described, console: Console) -> Iterator[Mapping[str, str]]:
             if found.public is False:
                 raise
             console.warn(
-                f"cannot read who may call the service, and there is no token for it; calling without: {error}"
+                f"cannot read who may call the service, and there is no token for it; calling it without a token: "
+                f"{error}"
             )
             environment = {}
         yield environment
@@ -184,7 +188,7 @@ def fetch_into(
 
     Raises:
         UsageError: the record names no service, project or region, or the run never ended.
-        CloudError: Google refused, did not answer, or has no point; the stored series are unchanged.
+        CloudError: Google refused the call, did not answer, or has no point; the stored series are unchanged.
     """
     from .metrics import EITHER_SIDE, Ingestion, fetch
 
@@ -195,7 +199,8 @@ def fetch_into(
         def show(ingestion: Ingestion) -> None:
             until = f"{ingestion.covered_until:%H:%M:%S}" if ingestion.covered_until else "nothing yet"
             update(
-                f"waiting for Cloud Monitoring: has {until}, wanted {ingestion.wanted_until:%H:%M:%S} UTC "
+                f"waiting for Cloud Monitoring: it has points until {until} and needs points until "
+                f"{ingestion.wanted_until:%H:%M:%S} UTC "
                 f"({ingestion.waited_s:.0f} s of at most {ingestion.limit_s:.0f} s)"
             )
 
@@ -218,7 +223,10 @@ def fetch_into(
 
 
 def _last_answer(folder: RunFolder) -> datetime | None:
-    """Return when the run's last request was answered. 429 does not count, because it never reaches an instance."""
+    """Return when the run's last request was answered.
+
+    Answers with 429 are not counted, because such requests never reach an instance.
+    """
     import pyarrow.compute as pc
 
     last_ns = 0

@@ -24,8 +24,8 @@ def table_of(points: Iterable[Point]) -> pa.Table:
 def points_of(series: Any) -> list[Point]:
     """Return the points of one `google.monitoring.v3.TimeSeries` (proto-plus), newest first, in the received order.
 
-    The resource's `revision_name` is added to the metric's own labels, so that revisions stay separate. Times are UTC
-    ns. A BOOL counts as 0 or 1; a STRING has no number and is left out.
+    The resource's `revision_name` is added to the metric's own labels, so that each revision has its own series. Times
+    are UTC ns. A BOOL counts as 0 or 1; a STRING has no number and is left out.
     """
     raw = type(series).pb(series)
     labels = dict(raw.metric.labels)
@@ -76,7 +76,7 @@ def _distribution(given: Any) -> str:
 
 
 def _bounds(options: Any) -> list[float]:
-    """Return the upper bounds of all buckets but the last, as google.api.Distribution.BucketOptions defines them."""
+    """Return the upper bounds of all buckets except the last, as google.api.Distribution.BucketOptions defines them."""
     which = options.WhichOneof("options")
     if which == "explicit_buckets":
         return list(options.explicit_buckets.bounds)

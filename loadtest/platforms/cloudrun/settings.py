@@ -22,19 +22,21 @@ DEFAULTS: dict[str, Any] = {
     "cpu_boost": True,
     "port": cloud_run.PORT,
 }
-"""The settings of a new service. They are Cloud Run's defaults, except for the maximum of instances."""
+"""The settings of a new service. They are Cloud Run's defaults, except for the maximum number of instances."""
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSettings:
-    """The settings of a service. None, and an empty `command` or `env`, leave a setting unchanged, as gcloud does.
+    """The settings of a service.
+
+    A setting that is None, or an empty `command` or `env`, stays unchanged in the service, as with gcloud.
 
     Attributes:
-        max_instances: the maximum of instances; 0 means that the service sets none.
+        max_instances: the maximum number of instances; 0 means that the service sets no maximum.
         public: whether everyone may call the service.
-        command: the command to run instead of the image's own; the emulator runs it unchanged.
+        command: the command to run instead of the command of the image; the emulator runs it unchanged.
         takes_traffic: whether the new revision gets traffic.
     """
 
@@ -57,7 +59,7 @@ class ServiceSettings:
     takes_traffic: bool = True
 
     def when_new(self) -> ServiceSettings:
-        """Return the settings, with Cloud Run's defaults and our maximum of instances in place of missing ones."""
+        """Return the settings, with Cloud Run's defaults and our maximum of instances for those that are missing."""
         silent = {name: value for name, value in DEFAULTS.items() if getattr(self, name) is None}
         return dataclasses.replace(self, **silent)
 
@@ -76,7 +78,7 @@ def parse_cpu(text: str) -> float:
     """Return vCPUs from `2`, `0.5` or `500m`.
 
     Raises:
-        UsageError: the text is not such a quantity, or it is not above 0.
+        UsageError: the text is not such a quantity, or the quantity is not above 0.
     """
     try:
         return cpu_of(text)
@@ -88,7 +90,7 @@ def parse_memory(text: str) -> float:
     """Return MiB from `512Mi`, `4Gi` or `1G`.
 
     Raises:
-        UsageError: the text is not such a quantity, or it is not above 0.
+        UsageError: the text is not such a quantity, or the quantity is not above 0.
     """
     try:
         return memory_bytes_of(text) / 2**20
@@ -104,7 +106,7 @@ def parse_timeout(text: str, *, option: str = "--timeout") -> float:
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
     if not match:
-        raise UsageError(f"`{option} {text}`: must be a time, as 300, 300s or 5m.")
+        raise UsageError(f"`{option} {text}`: must be a time such as 300, 300s or 5m.")
     return float(match[1]) * _SECONDS[match[2]]
 
 
@@ -112,7 +114,7 @@ def parse_max_instances(text: str) -> int:
     """Return the number, or 0 for `none`.
 
     Raises:
-        UsageError: the text is neither.
+        UsageError: the text is neither a number nor `none`.
     """
     if text == "none":
         return 0
@@ -153,7 +155,7 @@ def parse_settings(
     """Parse the options of a deploy into settings. `others` are passed on unchanged.
 
     Raises:
-        UsageError: an option cannot be parsed, or Cloud Run would refuse it.
+        UsageError: an option cannot be parsed, or Cloud Run would reject it.
     """
     try:
         argv = argv_of(command) if command else ()
@@ -178,7 +180,7 @@ def validated(settings: ServiceSettings, *, local: bool) -> ServiceSettings:
     A setting that is not given is checked with the value of a new service. The limits are those of `core/cloud_run.py`.
 
     Raises:
-        UsageError: Cloud Run would refuse a setting; the message names the first one and the valid values.
+        UsageError: Cloud Run would reject a setting; the message names the first such setting and the valid values.
     """
     suffix = settings.revision_suffix
     longest = len(settings.service) + len(suffix or "") + 1
@@ -191,11 +193,11 @@ def validated(settings: ServiceSettings, *, local: bool) -> ServiceSettings:
     rules = (
         (
             cloud_run.is_service_name(settings.service),
-            f"`--service {settings.service}`: must be 1 to 49 of a-z, 0-9, -, beginning with a letter.",
+            f"`--service {settings.service}`: must have 1 to 49 characters (a-z, 0-9 and -) and begin with a letter.",
         ),
         (
             suffix is None or (bool(re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", suffix)) and longest <= 63),
-            f"`--revision-suffix {suffix}`: must be a-z, 0-9, -; at most 63 together with the service's name.",
+            f"`--revision-suffix {suffix}`: must consist of a-z, 0-9 and -, at most 63 with the service's name.",
         ),
         (bool(settings.image), "`--image`: must name an image."),
         (

@@ -1,11 +1,12 @@
-"""Keep an ID token for a private service fresh, and give it to the Locust processes without writing it anywhere.
+"""Renew an ID token for a private service in time, and pass it to the Locust processes without writing it anywhere.
 
-The parent process (never patched by gevent) holds the only lasting copy, in memory. It serves the token on a Unix
+The parent process, which gevent never patches, keeps the only lasting copy, in memory. It serves the token on a Unix
 socket in a folder that only this user may enter. The socket's path is not secret; the Locust processes get it in an
 environment variable. `core/token_socket.py` defines that variable and the protocol.
 
 A process requests a token at its start, and again REFRESH_BEFORE_S before `expires_s`. The token is never on a command
-line, in the environment or on disk: others can read command lines and environments, and a file would outlive a kill -9.
+line, in the environment or on disk, because other programs can read command lines and environments, and a file would
+remain after a kill -9.
 """
 
 from __future__ import annotations
@@ -28,14 +29,15 @@ from ...core.errors import CloudError
 from ...core.temp_folders import temporary_folder
 
 REFRESH_BEFORE_S = 600.0
-"""A token lives an hour. A new one is requested ten minutes before its end, so that a slow refresh is not too late."""
+"""A token is valid for an hour. A new token is requested ten minutes before the old one expires, so that even a slow
+refresh is in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
     """A token and the Unix time at which it expires.
 
-    `repr` leaves its text out, so logs and tracebacks do not contain it.
+    `repr` leaves out the text of the token, so logs and tracebacks do not contain it.
     """
 
     text: str = field(repr=False)
@@ -43,7 +45,7 @@ class Token:
 
 
 class IdTokens:
-    """The ID token for one audience. It is refreshed when it is requested near its expiry.
+    """The ID token for one audience. If it is requested shortly before it expires, it is refreshed.
 
     Threads may share this object.
 
@@ -65,7 +67,8 @@ class IdTokens:
     def token(self) -> Token:
         """Return the current token, or a new one if the current one expires within REFRESH_BEFORE_S.
 
-        If a refresh fails while the current token is valid, the current one is returned, and the next call tries again.
+        If a refresh fails while the current token is still valid, the current token is returned, and the next call
+        tries again.
 
         Raises:
             CloudError: there is no token, and none could be fetched.
@@ -107,7 +110,7 @@ class TokenServer:
         return {token_socket.VARIABLE: str(self.path)}
 
     def __enter__(self) -> TokenServer:
-        """Get the first token, so that a missing login is reported before the run, then listen.
+        """Get the first token, so that a missing login is reported before the run, and then listen.
 
         Raises:
             CloudError: no token is available.
@@ -131,12 +134,12 @@ class TokenServer:
         while True:
             try:
                 connection, _ = self._socket.accept()
-            except OSError:  # __exit__ has closed it
+            except OSError:  # __exit__ has closed the socket
                 return
             with connection:
                 try:
                     connection.sendall(self._answer())
-                except OSError:  # the client has gone
+                except OSError:  # the client has closed the connection
                     continue
 
     def _answer(self) -> bytes:
@@ -148,10 +151,10 @@ class TokenServer:
 
 
 def fetch_id_token(audience: str) -> str:
-    """Return a new ID token from the service account or the metadata server, else from the user logged in to gcloud.
+    """Return a new ID token from the service account or the metadata server, else for the user of gcloud.
 
     Raises:
-        CloudError: there is none; the message says how to get one.
+        CloudError: no token is available; the message says how to get one.
     """
     from google.auth.exceptions import GoogleAuthError
     from google.auth.transport.requests import Request
@@ -193,7 +196,7 @@ def expiry_s(token: str) -> float:
     The signature is not checked, because the service checks it.
 
     Raises:
-        CloudError: it is not a JWT with an `exp`. The message does not quote it.
+        CloudError: the text is not a JWT with an `exp`. The message does not contain the text.
     """
     try:
         payload = token.split(".")[1]
