@@ -24,7 +24,7 @@ _REFUSED = {
     Found.TLS: "uses TLS. Is it https:// instead?",
 }
 _REFUSED_OVER_HTTP = {
-    Found.HTTP2: "uses only HTTP/2 (gRPC?), but the scenario uses HTTP/1.1: use a user class for its protocol (docs/users.md).",
+    Found.HTTP2: "uses only HTTP/2 (gRPC?), but the scenario uses HTTP/1.1: write a user class for it (docs/users.md).",
     Found.OTHER: "answers, but not in HTTP, which the scenario's users need.",
 }
 _WARNED = {
