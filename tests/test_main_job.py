@@ -159,7 +159,7 @@ def test_ctrl_c_keeps_and_reports_the_recorded_rows(tmp_path: Path, until: Until
         (["run", "-s", "ramp300", "-t", "ftp://x"], 2, "give local, emulator, cloud, or a URL"),
         (["run", "-s", "ramp300", "--workers", "0"], 2, "must be at least 1"),
         (["run", "-s", "ramp300", "--users", "0"], 2, "must be at least 1"),
-        (["run", "-s", "ramp300", "--duration", "soon"], 2, "give a length such as 90s"),
+        (["run", "-s", "ramp300", "--duration", "soon"], 2, "give a duration such as 90s"),
         (["run", "-s", "ramp300", "-t", "http://example.com"], 2, "is on another machine"),
         (["report", "nosuch"], 2, "No run is recorded"),
     ],

@@ -1,4 +1,4 @@
-"""Make the master's socket accept only ZeroMQ's handshake from workers, and survive any bytes in a message."""
+"""Make the master's socket accept only ZeroMQ's handshake from workers, and ignore messages with invalid bytes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from locust.exception import RPCReceiveError
 from locust.rpc.zmqrpc import BaseSocket, Server
 
 ZAP_DOMAIN = b"lt"
-"""If this is not empty, libzmq refuses ZMTP 1.0, which has no handshake (`zmtp_engine.cpp`).
+"""If this is not empty, libzmq rejects ZMTP 1.0, which has no handshake (`zmtp_engine.cpp`).
 
-ZMTP 1.0 would read an HTTP request as a peer's name and messages, so a web page could pose as a worker. Workers use
-ZMTP 3, which no browser can be made to send. No handler checks the peers of this domain, so workers are still admitted.
+With ZMTP 1.0, an HTTP request would be read as a peer's name and messages, so a web page could act as a worker. Workers
+use ZMTP 3, which no browser can be made to send. There is no handler that checks the peers of this domain, so workers
+are still accepted.
 """
 
 
 def guard_master_socket() -> None:
-    """Change Locust's server class before a server is created, so that every later server is changed too."""
+    """Change Locust's server class before a server is created, so that the change applies to every server."""
     make, receive = BaseSocket.__init__, Server.recv_from_client
     if getattr(make, "lt_guards", False):
         return

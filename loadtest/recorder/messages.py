@@ -7,16 +7,17 @@ import hmac
 import os
 
 FOLDER_VARIABLE = "LT_RUN_FOLDER"
-"""Names the run folder for the master."""
+"""The variable that names the run folder for the master."""
 
 UI_SECRET_VARIABLE = "LT_UI_SECRET"
 """The secret of Locust's own web page. Only the master gets this variable."""
 
 PARENT_VARIABLE = "LT_PARENT_PID"
-"""The pid of the process that started this one. It is set if this process must end when that process ends."""
+"""The pid of the process that started this one. The variable is set if this process must end when the process that
+started it ends."""
 
 SECRET_VARIABLE = "LT_JOIN_SECRET"
-"""If it is set, the master admits only workers that know the secret too."""
+"""If it is set, the master accepts only workers that also know the secret."""
 
 HELLO = "lt_hello"  # worker → master: name, host, pid, versions, proof of the join secret
 REFUSED = "lt_refused"  # master → worker: why it may not join
@@ -27,10 +28,11 @@ DRAIN = "lt_drain"  # master → worker: stop the users, then send the remaining
 DRAINED = "lt_drained"  # worker → master: the last frame and the worker's own counts, on request or because it ends
 
 REPORT_INTERVAL_S = 1.0
-"""Interval of a worker's reports. A killed worker loses at most the rows of one interval."""
+"""Interval between two reports of a worker. If a worker is killed, at most the rows of one interval are lost."""
 
 SILENCE_S = 5.0
-"""If a worker has not heard from the master for this long, it stops its users, because their load is not recorded."""
+"""If a worker has received nothing from the master for this long, it stops its users, because their load is not
+recorded."""
 
 ANSWERS_VARIABLE = "LT_ANSWERS"
 """Path of the file with the answers from before the load (users/answers.py), for the master."""

@@ -1,4 +1,4 @@
-"""End this process when its parent is gone, even if this process is busy or hangs."""
+"""End this process when its parent process has ended, even if this process is busy or hangs."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ GRACE_S = 30.0
 """How long a process may take to end properly: the stop timeout, the last rows, and Locust's shutdown."""
 
 STATUS = 75
-"""Exit status of a process whose parent is gone. No parent is left to read it, so only a log can show it."""
+"""Exit status of a process whose parent has ended. Because no parent can read it, only a log can show it."""
 
 _sleep, _getppid, _exit, _monotonic = (
     time.sleep,
     os.getppid,
     os._exit,
     time.monotonic,
-)  # before gevent patches them
+)  # imported before gevent patches these modules
 
 _orderly = False
 
 
 def watch() -> None:
-    """From now on, watch the parent in a system thread. Do nothing if the environment does not request it.
+    """From now on, watch the parent in a system thread. Do nothing unless the environment asks for this.
 
-    This is not done in a greenlet, so that it also works while the locustfile is imported or the event loop hangs.
+    A thread is used instead of a greenlet, so that this also works while the locustfile is imported or the event loop
+    hangs.
     """
     given = os.environ.get(PARENT_VARIABLE, "")
     if given.isdigit():
@@ -37,8 +38,8 @@ def watch() -> None:
 
 
 def ends_orderly() -> None:
-    """Record that this process now detects by itself when its parent is gone, and needs time to end."""
-    global _orderly  # noqa: PLW0603 - one state of the whole process
+    """Record that this process now detects by itself when its parent has ended, and needs time to end."""
+    global _orderly  # noqa: PLW0603 - one state for the whole process
     _orderly = True
 
 

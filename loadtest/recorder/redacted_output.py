@@ -1,4 +1,4 @@
-"""Keep secrets out of everything that a Locust process logs or prints, and thus out of `locust.log`."""
+"""Remove secrets from everything that a Locust process logs or prints, and so from `locust.log`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ def redact_output() -> None:
         return redact(original(handler, record))
 
     redacted.lt_redacts = True  # type: ignore[attr-defined] # our own mark
-    logging.Handler.format = redacted  # type: ignore[assignment,method-assign] # this also covers handlers that are added later
+    logging.Handler.format = redacted  # type: ignore[assignment,method-assign] # for later handlers too
     sys.stdout, sys.stderr = RedactingStream(sys.stdout), RedactingStream(sys.stderr)
 
 
 class RedactingStream(io.TextIOBase):
-    """Pass on whole lines, redacted. A secret may arrive in pieces, as from `print("Bearer", token)`."""
+    """Redacts the text that is written and passes on only whole lines.
+
+    A line is redacted as a whole, because a secret may be written in pieces, as by `print("Bearer", token)`.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
@@ -46,7 +49,7 @@ class RedactingStream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Pass on the complete lines. An incomplete line waits for its end."""
+        """Pass on the complete lines. An incomplete line is kept until its end is written."""
         self._stream.flush()
 
     def close(self) -> None:

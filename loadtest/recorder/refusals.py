@@ -16,12 +16,12 @@ OTHER = "(other)"
 
 @dataclass(slots=True)
 class Refusals:
-    """Counts by name. At most MAX_KINDS names are kept apart."""
+    """Counts by name. At most MAX_KINDS names are counted separately."""
 
     kinds: dict[tuple[str, bool], RefusalRecord] = field(default_factory=dict)
 
     def add(self, name: str, example: object = "", *, lost: bool, worker: str = "", count: int = 1) -> None:
-        """Count a refusal. `lost` says that the whole row is missing, not only a value in it."""
+        """Count a refusal. `lost` says that the whole row is missing, and not only a value in it."""
         key = (name, lost)
         if key not in self.kinds and len(self.kinds) >= MAX_KINDS:
             key = (OTHER, lost)
@@ -42,7 +42,7 @@ class Refusals:
 
 
 def merged(parts: Iterable[RefusalRecord]) -> list[RefusalRecord]:
-    """Return counts of several workers as one list."""
+    """Return the counts of several workers as one list."""
     whole = Refusals()
     for record in parts:
         whole.add(record.name, record.example, lost=record.lost, worker=record.worker, count=record.count)

@@ -40,14 +40,14 @@ thread_id: Callable[[], int] = get_original("_thread", "get_ident")
 """Returns the id of the system thread. Gevent's version returns a different id for every greenlet."""
 
 SLACK_NS = 1_000_000_000
-"""A start time that a client reports may be this far outside the run, because the client reads the clock before the
+"""A start time that a client reports may lie this far outside the run, because the client reads the clock before the
 recorder does, and may round the time."""
 
 
 class RequestRecorder:
     """The first listener of the request event.
 
-    It never raises an error. It counts the values that it cannot record, by kind, in `refusals`.
+    It never raises an error. In `refusals` it counts, by kind, the values that it cannot record.
 
     Attributes:
         custom_methods: types of requests that are reported only when they end, so that their start is unknown.
@@ -76,7 +76,9 @@ class RequestRecorder:
                 event = self._looked_at(event, self.answers)
             self._record(event)
             return for_locust(event)
-        except Exception as error:  # a row lost through a bug of ours is recorded, not only logged
+        except (
+            Exception
+        ) as error:  # if a row is lost because of a bug in our code, this is recorded and not only logged
             self.refusals.add(f"recorder: {type(error).__name__}", error, lost=True)
             return event
 
@@ -107,7 +109,7 @@ class RequestRecorder:
             if len(self.custom_methods) < MAX_CUSTOM_METHODS:
                 self.custom_methods.add(method[:50])
         elif not self.buffer.end(request):
-            return  # it was closed at the end of the run, and has its row
+            return  # the request was closed at the end of the run, and already has its row
         else:
             request.state = State.RECORDED
         measured_us = None if request is None else ((request.ended_ns or now_ns) - request.started_ns) // 1000
@@ -125,7 +127,10 @@ class RequestRecorder:
             self._append(row, start_ns, late_us, row.name, current_side())
 
     def _unless_cut_off(self, row: EventRow) -> EventRow:
-        """Return the row. It is `unanswered` if a `finally` fired its event while the user was being stopped."""
+        """Return the row.
+
+        If a `finally` fired the event while the user was being stopped, the outcome is `unanswered`.
+        """
         error = interruption()
         if error is None:
             return row
@@ -160,9 +165,9 @@ class RequestRecorder:
         )
 
     def unjudged(self, request: StockRequest, event: dict[str, Any]) -> None:
-        """Write the row of an answer that no `with` block judged.
+        """Write the row of an answer that the scenario never checked in a `with` block.
 
-        The row fails if the transport reported an error, or if the status is 400 or above.
+        The request counts as failed if the transport reported an error, or if the status is 400 or above.
         """
         measured_us = ((request.ended_ns or perf_counter_ns()) - request.started_ns) // 1000
         response = event.get("response")
@@ -185,7 +190,7 @@ class RequestRecorder:
     def _start_ns(self, row: EventRow, moment_ns: int) -> int:
         """Return when a custom client's request began.
 
-        This is the reported time if it lies within the run, else the current time minus the latency.
+        This is the time that the client reported if it lies within the run, else the current time minus the latency.
         """
         now_ns = moment_ns + self._clock.ahead_ns
         latency_ns = row.latency_us * 1000

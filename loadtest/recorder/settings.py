@@ -1,4 +1,4 @@
-"""Read Locust's settings for users and tasks, and leave out its settings for processes.
+"""Read Locust's settings for users and tasks, and ignore its settings for processes.
 
 The settings come from files, the environment and arguments.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-import configargparse  # type: ignore[import-untyped] # it contains no types
+import configargparse  # type: ignore[import-untyped] # the package contains no types
 import locust
 from locust import argument_parser
 
@@ -48,7 +48,7 @@ class Settings:
     Attributes:
         values: the given values of the options in TAKEN, by Locust's `dest`.
         taken: source → the settings taken from it, such as "users = 5".
-        left: source → the settings left out.
+        left: source → the settings that are ignored.
         secret_options: the scenario's own options with `is_secret=True`.
     """
 
@@ -58,7 +58,7 @@ class Settings:
     secret_options: list[str] = field(default_factory=list)
 
     def sentences(self) -> list[str]:
-        """Return sentences that tell the user which settings were taken and which were left out."""
+        """Return sentences that tell the user which settings are used and which are ignored."""
         sentences = [f"{source}: {', '.join(what)}" for source, what in self.taken.items()]
         for source, names in self.left.items():
             ways = {name: INSTEAD.get(VARIABLES.get(name, name)) for name in names}
@@ -93,7 +93,7 @@ def keep_out(*, also_taken: bool, settings: Settings | None = None) -> None:
 
     Args:
         also_taken: whether to read the options in TAKEN too.
-        settings: collects the names of the settings left out.
+        settings: collects the names of the settings that are ignored.
     """
     actions = [action for action in own_actions() if not (also_taken and action.dest in TAKEN)]
     keys = config_keys(actions)
@@ -129,7 +129,7 @@ def _is_on(value: object) -> bool:
 
 
 def read_settings(own_arguments: list[str], locustfile: str) -> tuple[argparse.Namespace, Settings]:
-    """Parse the arguments like the master, and return its options and the sources of the settings.
+    """Parse the arguments in the same way as the master, and return its options and the sources of the settings.
 
     The scenario must be loaded before this call.
 
@@ -160,7 +160,7 @@ def read_settings(own_arguments: list[str], locustfile: str) -> tuple[argparse.N
     if unknown:
         raise ArgumentsError(
             f"`{' '.join(unknown)}`: {locustfile} has no such argument; "
-            f"it takes {_listed(theirs) or 'none of its own'}."
+            f"it has {_listed(theirs) or 'no arguments of its own'}."
         )
     for source, given in parser.get_source_to_settings_dict().items():
         kind, _, file = source.partition("|")
@@ -181,7 +181,7 @@ def read_settings(own_arguments: list[str], locustfile: str) -> tuple[argparse.N
 
 
 def _parser_of_scenario() -> Any:
-    """Return Locust's parser with the scenario's arguments. Errors of the scenario's listeners are raised.
+    """Return Locust's parser with the scenario's arguments. Errors in the scenario's listeners are raised.
 
     Locust itself would only log such an error, start everything and then end the process.
     """
@@ -209,7 +209,7 @@ def _refuse(_parser: object, message: str) -> NoReturn:
 
 
 def _refuse_locusts(parser: Any, arguments: list[str], ours: dict[str, argparse.Action]) -> None:
-    """Refuse Locust's own options among the arguments of a scenario."""
+    """Reject Locust's own options among the arguments of a scenario."""
     nothing: Any = object()
     required = [action for action in parser._actions if action.required]
     for action in required:
@@ -234,9 +234,9 @@ def _refuse_locusts(parser: Any, arguments: list[str], ours: dict[str, argparse.
         option = next(name for name in reversed(action.option_strings) if name.startswith("--"))
         instead = TAKEN.get(dest) or INSTEAD.get(dest)
         if dest in TAKEN:
-            raise ArgumentsError(f"`-- {option}`: give it to lt itself, as `{instead} …` before the `--`.")
+            raise ArgumentsError(f"`-- {option}`: pass it to lt itself, as `{instead} …` before the `--`.")
         raise ArgumentsError(
-            f"`-- {option}`: {instead or 'it is about the processes of Locust, which lt runs itself'}."
+            f"`-- {option}`: {instead or 'it applies to the processes of Locust, which lt runs itself'}."
         )
 
 
@@ -252,4 +252,4 @@ def _listed(actions: list[argparse.Action]) -> str:
 def _with_the_way_out(message: str, locustfile: str, theirs: list[argparse.Action]) -> str:
     needed = [action for action in theirs if action.required and action.option_strings] or theirs[:1]
     given = " ".join(f"{action.option_strings[-1]} {action.metavar or action.dest.upper()}" for action in needed)
-    return f"{locustfile}: {message}. Its own arguments go after `--`: lt run --scenario {locustfile} … -- {given}"
+    return f"{locustfile}: {message}. Write its own arguments after `--`: lt run --scenario {locustfile} … -- {given}"

@@ -1,4 +1,4 @@
-"""Read request and answer from the event of Locust's own HTTP clients, for the comparison of answers."""
+"""Get request and answer from the event of one of Locust's own HTTP clients, for the comparison of answers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import requests
 from locust.contrib.fasthttp import FastResponse
 
 NOT_SAID = frozenset({"content-length", "connection", "host"})
-"""Headers that are not compared. The client derives them from other parts of the request, which are compared."""
+"""Headers that are not compared. The client computes these headers from other parts of the request, which are
+compared."""
 
 
 class StockAnswer(NamedTuple):
-    """One answer of HttpUser's or FastHttpUser's client, in the form that `AnswerWatch.look` takes."""
+    """One answer of HttpUser's or FastHttpUser's client, in the form that `AnswerWatch.look` needs."""
 
     head: bytes
     body: bytes
@@ -22,7 +23,7 @@ class StockAnswer(NamedTuple):
 
 
 def stock_answer(event: Mapping[str, Any]) -> StockAnswer | None:
-    """Return request and answer; None for other clients, failures, streams and unreadable bodies."""
+    """Return request and answer; None for other clients, failed requests, streams and unreadable bodies."""
     response = event.get("response")
     if event.get("exception"):
         return None

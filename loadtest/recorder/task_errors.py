@@ -1,4 +1,4 @@
-"""Count the errors of a scenario's own code: in tasks, `on_start`, `on_stop`, listeners and initialisation."""
+"""Count the errors in a scenario's own code: in tasks, `on_start`, `on_stop`, listeners and initialisation."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ Key = tuple[str, str, str, str, str]
 
 
 class TaskErrors:
-    """Counts by place, class and message. At most MAX_KINDS kinds are kept apart, with one traceback each."""
+    """Counts by place, class and message.
+
+    At most MAX_KINDS kinds are counted separately, with one traceback for each.
+    """
 
     def __init__(self, worker: str = "") -> None:
         self.worker = worker
@@ -51,13 +54,13 @@ class TaskErrors:
 
         Args:
             error: the exception.
-            where: as in TaskErrorRecord; if empty, it is found from the traceback.
-            task: the task or the event; found in the same way.
+            where: as in TaskErrorRecord; if it is empty, it is determined from the traceback.
+            task: the task or the event; it is determined in the same way.
             user: the user or TaskSet whose code raised the exception.
         """
         if getattr(error, _COUNTED, False):
             return None
-        with suppress(Exception):  # a class with slots: the error may be counted twice
+        with suppress(Exception):  # the class has slots, so the error may be counted twice
             setattr(error, _COUNTED, True)
         place, function, found = _place_of(error)
         record = TaskErrorRecord(
@@ -100,7 +103,8 @@ class TaskErrors:
 def merged(parts: Iterable[TaskErrorRecord]) -> list[TaskErrorRecord]:
     """Return the kinds of several processes as one list.
 
-    The counts of one kind are added. Its traceback and its worker are those of the first process that has the kind.
+    The counts of one kind are added. The traceback and the worker are taken from the first process in which this kind
+    occurred.
     """
     kinds: dict[Key, TaskErrorRecord] = {}
     for part in parts:
@@ -167,7 +171,7 @@ def _user_class(user: object) -> str:
 
 
 def watch_users(errors: TaskErrors, on_exit: Callable[[TaskErrorRecord], None]) -> None:
-    """Count errors of users, of `on_stop`, and of every greenlet that an error ends.
+    """Count errors in users, in `on_stop`, and in every greenlet that ends with an error.
 
     Args:
         errors: counts them.
@@ -190,7 +194,7 @@ def watch_users(errors: TaskErrors, on_exit: Callable[[TaskErrorRecord], None]) 
 
 
 def _is_handed_on(trace: TracebackType | None) -> bool:
-    """Whether an error comes from gevent's thread pool, which does for example name lookups.
+    """Whether an error comes from gevent's thread pool, which for example looks up host names.
 
     gevent raises such an error again in the greenlet that waits for the result.
     """

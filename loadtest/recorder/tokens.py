@@ -1,4 +1,4 @@
-"""Set a bearer token in every user's client and renew it before it expires, without writing it to a file."""
+"""Set a bearer token in the client of every user, and renew it before it expires, without writing it to a file."""
 
 from __future__ import annotations
 
@@ -29,22 +29,23 @@ from ..users.sides import side_of
 log = logging.getLogger(__name__)
 
 AUDIENCE_VARIABLE = "LT_TOKEN_AUDIENCE"
-"""Names the service for which a worker on Google's machines requests a token from its metadata server."""
+"""The variable that names the service for which a worker on Google's machines requests a token from its metadata
+server."""
 
 METADATA_HOST_VARIABLE, METADATA_HOST = "GCE_METADATA_HOST", "metadata.google.internal"
 """The same address as in Google's own libraries
 (https://cloud.google.com/run/docs/container-contract#metadata-server)."""
 
 ASK_AGAIN_S = 300.0
-"""The metadata server renews a token some minutes before it expires. A worker asks again at this interval, and so gets
-the new token."""
+"""The metadata server renews a token some minutes before it expires. A worker requests a token again at this interval,
+and so gets the new token."""
 
 REFRESH_BEFORE_S = 300.0
 RETRY_S = 10.0
 
 
 Source = Callable[[], tuple[str, float]]
-"""A function that returns a token and the Unix time at which it expires. It raises TargetError if there is none."""
+"""A function that returns a token and the Unix time at which it expires. It raises TargetError if there is no token."""
 
 
 class Authorizer:
@@ -53,8 +54,8 @@ class Authorizer:
     Args:
         environment: the environment of this process.
         source: returns the tokens.
-        side: the side whose users get them, as an index into SIDES; 0 in a run with one target. Users of the other side
-            have a token for another audience, and never get this one.
+        side: the side whose users get the tokens, as an index into SIDES; 0 in a run with one target. Users of the
+            other side have a token for another audience, and never get this one.
     """
 
     def __init__(self, environment: Environment, source: Source, side: int = 0) -> None:
@@ -69,8 +70,8 @@ class Authorizer:
     def change_classes(self) -> None:
         """Make users that are created from now on wait for the token and send it.
 
-        While a token is requested, other greenlets run, and one may receive the master's order to start users. The
-        classes are therefore changed before any token is requested.
+        While a token is being requested, other greenlets run, and one of them may receive the master's message to start
+        users. The classes are therefore changed before any token is requested.
         """
         for user_class in self.environment.user_classes:
             user_class.__init__ = self._dressing(user_class.__init__)  # type: ignore[method-assign] # assigned to the class
@@ -86,7 +87,7 @@ class Authorizer:
         gevent.spawn(self.main_loop)
 
     def main_loop(self) -> None:
-        """Renew the token forever. After a failure, log it and try again while the old token is valid."""
+        """Renew the token forever. If this fails, log the failure and try again while the old token is valid."""
         while True:
             gevent.sleep(max(RETRY_S, self.expires_s - REFRESH_BEFORE_S - time.time()))
             try:
@@ -122,14 +123,16 @@ class Authorizer:
         if isinstance(client, FastHttpSession):
             self._dress_agent(client.client, urlsplit(user.host or "").netloc)
             return
-        headers = getattr(client, "headers", None)  # our own client, which sends to no other host
+        headers = getattr(client, "headers", None)  # our own client, which sends requests to no other host
         if isinstance(headers, MutableMapping):
             headers["Authorization"] = self.bearer
         else:
-            log.warning("%s has no client that takes a token; its requests go without.", type(user).__name__)
+            log.warning(
+                "%s has no client that supports a token; its requests are sent without a token.", type(user).__name__
+            )
 
     def _dress_agent(self, agent: Any, netloc: str) -> None:
-        """Make the agent send the current token to the user's host only."""
+        """Make the agent send the current token only to the user's host."""
         original = agent.urlopen
         if getattr(original, "dressed", False):
             return
@@ -145,14 +148,14 @@ class Authorizer:
 
 
 class _BearerFor(requests.auth.AuthBase):
-    """Add the token to requests for one host and to no other."""
+    """Add the token to requests for one host, and to no other requests."""
 
     def __init__(self, netloc: str, bearer: str) -> None:
         self.netloc = netloc
         self.bearer = bearer
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Return the request, with the token if it is for the host."""
+        """Return the request; if it is for the user's host, with the token."""
         if urlsplit(request.url or "").netloc == self.netloc:
             request.headers["Authorization"] = self.bearer
         return request
@@ -179,7 +182,7 @@ def from_socket(path: str) -> tuple[str, float]:
 
 
 def from_metadata(audience: str) -> tuple[str, float]:
-    """Return the token of this machine's service account from Google's metadata server, and when to request the next.
+    """Return the token of this machine's service account from Google's metadata server, and when to request a new one.
 
     Raises:
         TargetError: there is no such server, or no service account.
@@ -200,7 +203,10 @@ def from_metadata(audience: str) -> tuple[str, float]:
 
 
 def authorize(environment: Environment) -> None:
-    """Start an authorizer if the environment names a source of tokens. End the process if the source gives none."""
+    """Start an authorizer if the environment names a source of tokens.
+
+    If the source returns no token, end the process.
+    """
     authorizers = []
     for side, mark in enumerate(SIDES):
         path = os.environ.get(token_socket.of_side(token_socket.VARIABLE, mark))

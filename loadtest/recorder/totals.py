@@ -27,8 +27,8 @@ class LocustTotals:
         """Return the endpoints for which Locust's count differs from the recorded one, the largest difference first.
 
         Args:
-            heard: numbers of requests by (name, method) for which a row was written or a refusal was counted.
-            left: Locust's entries (`StatsEntry`) that are not reported yet.
+            heard: number of requests for which a row was written or a refusal was counted, by (name, method).
+            left: Locust's entries (`StatsEntry`) that have not been reported yet.
         """
         whole = dict(self._requests)
         for entry in left:

@@ -1,4 +1,4 @@
-"""Restrict Locust's own web page to the person who started the run, and keep its target fixed."""
+"""Restrict Locust's own web page to the person who started the run, and prevent that its target is changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def guard(environment: Environment, web_ui: WebUI, access: Access) -> None:
 
     Host, Origin and Sec-Fetch-Site are checked as on every listener (`core.access`). The first request has the
     secret in its address, and later requests have it in a cookie. Locust's page sends forms, so JSON is not required;
-    instead the cookie is `SameSite=Strict`. A request to swarm may name only the run's target as host.
+    instead the cookie is `SameSite=Strict`. A request to start users (`/swarm`) may name only the run's target as host.
     """
     from flask import Response, redirect, request
 
@@ -37,7 +37,7 @@ def guard(environment: Environment, web_ui: WebUI, access: Access) -> None:
             answer.set_cookie(cookie, access.secret, httponly=True, samesite="Strict")
             return answer
         if not access.knows(request.cookies.get(cookie)):
-            return Response("Open the address that `lt run --ui` printed: it has this run's key.", 401)
+            return Response("Open the address that `lt run --ui` printed: it contains the key of this run.", 401)
         if request.method not in ("GET", "HEAD") and request.form.get("host", target) != target:
             return Response(
                 f"The target of this run is {target or 'the scenario'}: start a new run for another target.", 403

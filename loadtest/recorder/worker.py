@@ -54,11 +54,11 @@ from .totals import LocustTotals
 log = logging.getLogger(__name__)
 
 KILL_S = 2.0
-"""How long a user may take to end once it is killed. Its code may catch the exception and continue."""
+"""How long a user may take to end after it was killed. Its code may catch the exception and continue."""
 
 
 class Sender:
-    """The recording half of a worker."""
+    """The recorder in a worker."""
 
     def __init__(
         self, environment: Environment, runner: WorkerRunner, errors: TaskErrors, *, parent_pid: int | None
@@ -85,9 +85,9 @@ class Sender:
         """Attach the buffer and every listener, and start the greenlets. Return at once."""
         runners.WORKER_REPORT_INTERVAL = REPORT_INTERVAL_S
         keep_time(self.clock)
-        # For every order to start users (once a second in a ramp), Locust builds its whole argument parser again, only
-        # to get the defaults of the options. This blocks the process for 90 ms, and the delay would be measured as
-        # latency. The defaults are constant, so they are computed once here and kept.
+        # For every message to start users (once a second in a ramp), Locust builds its whole argument parser again,
+        # only to get the defaults of the options. This blocks the process for 90 ms, and this delay would be measured
+        # as latency. The defaults are constant, so they are computed once here and kept.
         argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
         argument_parser.default_args_dict()
         row_buffers.attach(self.environment, self.buffer)
@@ -119,22 +119,27 @@ class Sender:
         }
 
     def main_loop(self) -> None:
-        """Watch the parent and the master. Without a parent, end the process; without a master, stop the users."""
+        """Watch the parent and the master.
+
+        If the parent has ended, end the process; if the master has ended, stop the users.
+        """
         turned_s = time.monotonic()
         while True:
             gevent.sleep(0.5)
-            if time.monotonic() - turned_s > 1:  # this process was busy; the master's messages of that time arrive now
+            if (
+                time.monotonic() - turned_s > 1
+            ):  # this process was busy; the messages that the master sent during that time arrive now
                 self.heard_s = time.monotonic()
             turned_s = time.monotonic()
             if self.parent_pid is not None and os.getppid() != self.parent_pid:
-                log.error("The process that started this worker is gone: stopping.")
+                log.error("The process that started this worker has ended: stopping.")
                 self.runner.quit()
                 return
             silent_s = time.monotonic() - self.heard_s
             if silent_s > SILENCE_S and not self.silenced and self.runner.user_count:
                 log.error("The master has been silent for %g s: stopping this worker's users.", SILENCE_S)
                 self.silenced_for_s = silent_s
-                stop_users(self.runner)  # users finish the tasks that they began
+                stop_users(self.runner)  # users finish the tasks that they have begun
                 self.runner.stop()
             self.silenced = silent_s > SILENCE_S
 
@@ -142,27 +147,30 @@ class Sender:
         """Report once a second. Locust's own report is not used, because its content may make it impossible to send."""
         while True:
             gevent.sleep(REPORT_INTERVAL_S)
-            if not self.ended or len(self.buffer):  # rows after the last report are still sent
+            if not self.ended or len(self.buffer):  # rows that were added after the last report are still sent
                 self._send(REPORT, self._report())
 
     def _send(self, kind: str, report: dict[str, Any]) -> None:
         try:
             self.runner.send_message(kind, report)
         except RPCError as error:
-            log.error("A report could not be sent (%s); its rows are missing.", error)
+            log.error("A report could not be sent (%s); the rows in it are missing.", error)
 
     def _heard(self, **_: object) -> None:
         self.heard_s = time.monotonic()
 
     def _refused(self, environment: Environment, msg: Message, **_: object) -> None:
-        """End this worker, because the master takes none of its rows, and load that is not recorded is useless."""
+        """End this worker, because the master has rejected it, and load that is not recorded is useless."""
         log.error("The master refused this worker: %s", msg.data)
         environment.process_exit_code = 4
         self.ended = True
         gevent.spawn(self.runner.quit)
 
     def _check_answers(self, environment: Environment, msg: Message, **_: object) -> None:
-        """Compare answers from now on. The master sends the reference answers before its first order to start users."""
+        """Compare answers from now on.
+
+        The master sends the reference answers before its first message to start users.
+        """
         self.checker = AnswerChecker(Reference.decode(msg.data["reference"]), environment)
         answers.attach(environment, self.checker)
         self.recorder.answers = self.checker
@@ -174,7 +182,7 @@ class Sender:
         return event
 
     def _cut_off(self, user: object) -> None:
-        """Count the request in flight as lost if its user's client reports a request only at its end."""
+        """Count the request in flight as lost if the user's client reports a request only when it ends."""
         if not isinstance(user, KNOWN) or self.recorder.custom_methods:
             self.buffer.begun += 1
             self.recorder.refusals.add(UNFINISHED, type(user).__name__, lost=True)
@@ -185,12 +193,15 @@ class Sender:
         self._end_recording(f"the scenario called sys.exit({record.message}) in {place}")
 
     def failed_in_init(self, record: TaskErrorRecord) -> None:
-        """Report that a listener of `init` has failed. Locust is about to end the process because of it."""
+        """Report that a listener of `init` has failed. Because of this error, Locust is about to end the process."""
         what = f"sys.exit({record.message})" if record.where == "exit" else f"{record.exception}: {record.message}"
         self._end_recording(f"the scenario's init failed with {what}")
 
     def listener_was_slow(self, event: str, name: str, took_s: float) -> None:
-        """Remember the slowest listener until the next report. The listener may be the reason why nothing else ran."""
+        """Remember the slowest listener until the next report.
+
+        The listener may be the reason why no other code could run.
+        """
         if took_s > self.slowest_listener.took_s:
             self.slowest_listener = SlowListener(event, name[:100], took_s)
 
@@ -248,12 +259,14 @@ class Sender:
 
     def _refusals(self) -> list[Any]:
         for kind, count in self.buffer.others.items():
-            self.recorder.refusals.add(f"too many distinct {kind}: the rest is (other)", lost=False, count=count)
+            self.recorder.refusals.add(
+                f"too many distinct {kind}: the rest is recorded as (other)", lost=False, count=count
+            )
         self.buffer.others.clear()
         return self.recorder.refusals.records()
 
     def _last_report(self, ended_why: str = "") -> dict[str, Any]:
-        """Return the last report. By then, every request that this worker began has its row."""
+        """Return the last report. When it is made, every request that this worker began has its row."""
         gc.collect()  # a response that the scenario dropped is closed here
         self.buffer.close_open()
         report = self._report()
@@ -274,9 +287,9 @@ class Sender:
         self.runner.send_message(CLOCK, {**msg.data, "worker_ns": self.clock.now_ns(), "worker": self.buffer.worker})
 
     def _drain(self, environment: Environment, msg: Message, **_: object) -> None:
-        """Stop the users, who finish their tasks up to the stop timeout, then send the remaining rows and counts.
+        """Stop the users, which finish their tasks up to the stop timeout, and then send the remaining rows and counts.
 
-        If a ramp is cut short, the master may still send orders to start users. The worker ignores these orders,
+        If a ramp is ended early, the master may still send messages to start users. The worker ignores these messages,
         because otherwise all stopped users would be replaced at once.
         """
         del environment, msg
@@ -292,22 +305,22 @@ class Sender:
 def stop_users(runner: Runner) -> None:
     """Stop all users at once. Waiting users end now, and the others finish their tasks up to the stop timeout.
 
-    Locust stops users one by one and kills those that are waiting. A user whose wait ends between the order and the
-    kill would send a request and be killed before the answer. Here all users are marked as stopping in one turn of the
-    event loop, and each ends by itself when its wait or its task ends.
+    Locust stops users one by one and kills those that are waiting. If a user's wait ended between the message to stop
+    and the kill, the user would send a request and be killed before the answer. Here all users are marked as stopping
+    in one turn of the event loop, and each user ends by itself when its wait or its task ends.
     """
     ending = []
     for greenlet in list(runner.user_greenlets):
         user = greenlet.args[0] if greenlet.args else None
-        if user is None:  # it has ended: gevent removes a dead greenlet's arguments
+        if user is None:  # the user has ended: gevent removes the arguments of a dead greenlet
             continue
         idle = user._state in (None, LOCUST_STATE_WAITING)
         user._state = LOCUST_STATE_STOPPING
         ending.append(greenlet)
         if idle:
             greenlet.kill(block=False)
-    # This function waits itself, because Locust forgets a killed user whose `on_stop` still runs (an open-loop user
-    # waits there for its arrivals).
+    # This function itself waits, because Locust forgets a killed user whose `on_stop` is still running (an open-loop
+    # user waits there for its arrivals).
     gevent.joinall(ending, timeout=runner.environment.stop_timeout)
     gevent.killall(ending, timeout=KILL_S)
 
@@ -315,10 +328,10 @@ def stop_users(runner: Runner) -> None:
 def keep_time(clock: AnchoredClock) -> None:
     """Make Locust's runner use this clock as its wall clock.
 
-    The runner compares times. If its wall clock jumped back by an hour, the runner would discard every order to start
-    users for an hour. If its wall clock jumped forward, a worker would assume that the master is gone.
+    The runner compares times. If its wall clock jumped back by an hour, the runner would ignore all messages to start
+    users for an hour. If its wall clock jumped forward, a worker would assume that the master had ended.
     """
-    setattr(runners, "time", _AnchoredTime(clock))  # noqa: B010 - the runner's own import, of which it uses `time()`
+    setattr(runners, "time", _AnchoredTime(clock))  # noqa: B010 - the runner uses `time.time()`
 
 
 class _AnchoredTime:

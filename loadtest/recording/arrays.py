@@ -1,4 +1,4 @@
-"""Convert Arrow columns to numpy arrays and back without pandas, whose import alone would cost a second and 60 MB.
+"""Convert Arrow columns to numpy arrays and back without pandas, because importing pandas takes a second and 60 MB.
 
 Arrow's own conversions (`to_numpy`, `fill_null`, `pa.array`) import pandas when it is installed, and `cast` imports
 pyarrow.compute.
@@ -37,7 +37,7 @@ def column_of(values: npt.NDArray[Any], kind: pa.DataType, *, absent: npt.NDArra
     Args:
         values: the numbers, in the width of `kind`.
         kind: a type of numbers or of times.
-        absent: which values are null.
+        absent: states which values are null.
     """
     validity = None if absent is None else pa.py_buffer(np.packbits(~absent, bitorder="little"))
     return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(np.ascontiguousarray(values))])

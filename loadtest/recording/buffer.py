@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.ma  # np.unique imports it at its first call, which would take 70 ms in the loop that measures
+import numpy.ma  # otherwise np.unique imports it at its first call, for 70 ms in the loop that measures
 import numpy.typing as npt
 
 from .frames import COLUMNS, Frame, encode_frame
@@ -27,7 +27,8 @@ TEXT_COLUMNS = ("name", "method", "error", "instance")
 _ROW = struct.Struct("<" + "".join(COLUMNS.values()))
 
 pack_row = _ROW.pack
-"""Returns one row, the values of COLUMNS in order, as bytes. This takes 0.24 µs; an `array` per column takes 0.77."""
+"""Returns one row as bytes, with the values of COLUMNS in order. This takes 0.24 µs; one `array` per column would take
+0.77 µs."""
 
 ROW_TYPE = np.dtype([(name, np.dtype(code).newbyteorder("<")) for name, code in COLUMNS.items()])
 """The same row as a numpy type. Packed rows can be read as an array of this type."""
@@ -35,11 +36,12 @@ ROW_TYPE = np.dtype([(name, np.dtype(code).newbyteorder("<")) for name, code in 
 PackedRows = npt.NDArray[Any]
 
 MAX_UNJUDGED = 100_000
-"""The most answers that may wait for their `with` block. If there are more, the oldest is recorded by its status."""
+"""The maximum number of answers that may wait for their `with` block. If there are more, the oldest is recorded, and
+its status decides the outcome."""
 
 
 class OpenRequest(Hashable, Protocol):
-    """A request that was begun and has no row yet. Its client holds it, and it is compared and hashed by identity.
+    """A request that was begun and has no row yet. The client keeps this object. It is compared and hashed by identity.
 
     Attributes:
         started_ns: when it was begun (`time.perf_counter_ns()`).
@@ -50,7 +52,7 @@ class OpenRequest(Hashable, Protocol):
     def close(self) -> None:
         """Append the request's row now: `unanswered` with its age if no answer has come, else according to its answer.
 
-        This is called once, after its user or the run has ended and the buffer has forgotten the request.
+        This method is called once, when the user or the run has ended and the buffer has forgotten the request.
         """
 
 
@@ -61,15 +63,15 @@ class RowBuffer:
 
     A client calls these methods for every request, so that each gets a row (0.2 µs a request in all):
 
-        buffer.begin(request)                # before anything is sent: counts it, and makes it known as in flight
+        buffer.begin(request)                # before anything is sent: counts the request; it is now in flight
         …
-        if buffer.end(request):              # it has ended: append its row (or `extend`, in bulk, later)
-            buffer.add(…)                    # False: the run ended meanwhile, and its row is `unanswered` already
+        if buffer.end(request):              # the request has ended: append its row (or `extend`, in bulk, later)
+            buffer.add(…)                    # False: the run has ended, and the request already has a row, `unanswered`
 
-    If the scenario will judge an answer in a `with` block, call `answered(request)` in between, because the request is
-    no longer in flight. If the request's greenlet is interrupted (BaseException), call `end`, and append a row with the
-    outcome `timeout` for a `gevent.Timeout`, else `unanswered`. `close_open` closes the requests that are still open at
-    the end of the run.
+    If the scenario will check the answer in a `with` block, call `answered(request)` when the answer has come, because
+    the request is then no longer in flight. If the request's greenlet is interrupted (BaseException), call `end`, and
+    append a row with the outcome `timeout` for a `gevent.Timeout`, else `unanswered`. `close_open` closes the requests
+    that are still open at the end of the run.
 
     Strings are stored once per process, and rows hold their index, which `name_id` and similar methods return. A frame
     contains only the strings that its own rows use.
@@ -77,15 +79,15 @@ class RowBuffer:
     Attributes:
         worker: the worker's name.
         begun: requests begun so far.
-        open: requests that await an answer, the oldest first.
-        unjudged: requests whose answer has come and waits for the scenario's verdict.
+        open: requests that wait for an answer, the oldest first.
+        unjudged: requests whose answer has come but has not been checked by the scenario yet.
         resent: how often FastUser or FastHttpUser has sent a request again, because the server had closed the
             connection.
         refused: number of open-loop arrivals since the last report that were dropped, because too many requests were in
             flight.
         events: requests reported to Locust, counted by the (name, method) of the report; at most MAX_EVENT_KEYS pairs.
-        others: number of rows whose name, error or instance is recorded as OTHER, by kind.
-        before_take: called at the beginning of every `take`, to collect rows that are held elsewhere.
+        others: number of rows in which the name, error or instance is recorded as OTHER, by kind.
+        before_take: called at the beginning of every `take`, to collect rows that are kept elsewhere.
     """
 
     def __init__(self, worker: str) -> None:
@@ -115,7 +117,7 @@ class RowBuffer:
         self.open[request] = None
 
     def answered(self, request: OpenRequest) -> None:
-        """Record that the answer has come. The row is appended when the scenario has judged the answer."""
+        """Record that the answer has come. The row is appended when the scenario has checked the answer."""
         if self.open.pop(request, 0) is None:
             self.unjudged[request] = None
             if len(self.unjudged) > MAX_UNJUDGED:
@@ -126,12 +128,12 @@ class RowBuffer:
     def end(self, request: OpenRequest) -> bool:
         """Forget the request; the caller then appends its row.
 
-        Return False if it already has a row, because the run ended before.
+        Return False if the request already has a row because the run has ended.
         """
         return self.open.pop(request, 0) is None or self.unjudged.pop(request, 0) is None
 
     def count_events(self, name: str, method: str, count: int = 1) -> None:
-        """Count requests reported to Locust's totals. Each has its row here or is recorded as refused."""
+        """Count requests reported to Locust's totals. Each of them has its row here or is recorded as refused."""
         key = (name, method)
         if key not in self.events and len(self.events) >= MAX_EVENT_KEYS:
             key = (OTHER, "")
@@ -143,7 +145,7 @@ class RowBuffer:
             self.begun -= 1
 
     def close_open(self) -> int:
-        """Append the rows of all requests that have none yet, at the end of the run. Return how many."""
+        """At the end of the run, append the rows of all requests that have no row yet. Return how many."""
         left = [*self.unjudged, *self.open]
         self.unjudged.clear()
         self.open.clear()
@@ -153,7 +155,7 @@ class RowBuffer:
 
     @property
     def in_flight(self) -> int:
-        """The number of requests that await an answer now."""
+        """The number of requests that currently wait for an answer."""
         return len(self.open)
 
     def oldest_s(self, now_ns: int) -> float:
@@ -196,7 +198,7 @@ class RowBuffer:
         return self._strings[index]
 
     def add(self, **row: int) -> None:
-        """Append one row: a value for each of COLUMNS. Without a `side` it belongs to a run with one target."""
+        """Append one row: a value for each of COLUMNS. Without a `side`, the row belongs to a run with one target."""
         row.setdefault("side", 0)
         self._rows += pack_row(*[row[name] for name in COLUMNS])
 
@@ -205,9 +207,10 @@ class RowBuffer:
         self._rows += rows.tobytes()
 
     def take(self) -> bytes | None:
-        """Return the rows since the last call as an encoded frame; None if nothing has happened since.
+        """Return the rows since the last call as an encoded frame; None if nothing has happened since then.
 
-        A frame without rows reports that requests have begun, so that a service that answers nothing can be noticed.
+        A frame without rows reports that requests have begun, so that a service that does not answer at all can be
+        noticed.
         """
         if self.before_take is not None:
             self.before_take()

@@ -1,4 +1,4 @@
-"""Define the capabilities of a platform. run.json records them, and other code checks them instead of its name."""
+"""Define the capabilities of a platform. run.json records them, and other code checks them, not the platform's name."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ class Capabilities(BaseModel):
     """The capabilities of a platform. Reports check these and never compare platforms' names.
 
     Attributes:
-        on_this_machine: it shares this machine with the load generators.
+        on_this_machine: the target shares this machine with the load generators.
         single_process: one process serves everything, so the count of instances is always 1.
         scales: instances are added and removed with the load.
         bills: a run costs money. Its cost is estimated, confirmed by the user, and limited by `--max-cost`.
-        priced: Cloud Run's price list applies to its metrics, even if nothing is billed.
+        priced: Cloud Run's price list can be applied to its metrics, even if nothing is billed.
         takes_limits: the run creates the service, and therefore sets its CPU, memory, concurrency and instances.
         has_metrics: it records its own series (instances, CPU, billed time), which are fetched with the run.
-        keeps_metrics: those series outlive the run, so that `lt metrics` can fetch them again.
-        needs_token: a service there may be private, and is then called with an ID token.
-        can_deploy: `lt deploy` puts a service there.
+        keeps_metrics: these series are kept after the run, so that `lt metrics` can fetch them again.
+        needs_token: a service on this platform may be private, and is then called with an ID token.
+        can_deploy: `lt deploy` can deploy a service to this platform.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -55,12 +55,12 @@ _BEFORE_THEY_WERE_RECORDED = {"local": LOCAL, "emulator": EMULATOR, "cloud": CLO
 
 
 def capabilities_of(kind: str, url: str) -> Capabilities:
-    """Return the capabilities of a target whose `run.json` has none, because it was recorded before they existed."""
+    """Return the capabilities of a target whose `run.json` contains none, because it is older than the capabilities."""
     return _BEFORE_THEY_WERE_RECORDED.get(kind) or of_url(url)
 
 
 def of_url(url: str) -> Capabilities:
-    """Return the capabilities that a service's URL shows: whether it is on this machine or on Cloud Run."""
+    """Return the capabilities that a service's URL reveals: whether it is on this machine or on Cloud Run."""
     try:
         return Capabilities(on_this_machine=is_loopback(url), priced=has_run_app_url(url))
     except ValueError:  # a damaged run.json

@@ -1,4 +1,4 @@
-"""Choose the runs to report if none was named."""
+"""Choose the runs to report if the user named none."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def runs_of_label(runs: Path, label: str, *, without: Sequence[RunFolder] = ()) 
         labels = ", ".join(sorted({run.label for _, run in known if run.label})) or "none"
         raise UnknownRunError(
             f"No other run in {runs}/ has the label `{label}` (labels there: {labels}): record one with "
-            f"`lt run --label {label}`, or give one the label with `lt runs label RUN {label}`."
+            f"`lt run --label {label}`, or give this label to a recorded run with `lt runs label RUN {label}`."
         )
     return [folder for folder, run in found if run.git_commit == found[-1][1].git_commit]
 

@@ -32,7 +32,8 @@ LISTED = 1000
 """Number of lines in `failures.csv`. Rarer failures are counted in lines that say how many messages they represent."""
 
 KEPT = 20_000
-"""Number of kinds kept while counting, so that memory is bounded. Later kinds are counted without their message."""
+"""Maximum number of kinds that are kept while counting, so that memory is bounded. Later kinds are counted without
+their message."""
 
 OTHER = "(other messages)"
 
@@ -45,8 +46,8 @@ class FailureKind:
         method, name: the endpoint.
         kind: the outcome.
         status: None without an answer.
-        message: the text, or the template of texts that differ only in ids and numbers.
-        first_ns, last_ns: start of the first and of the last failure, in UTC ns.
+        message: the text, or the template if texts differ only in ids and numbers. first_ns, last_ns: start of the
+            first and of the last failed request, in UTC ns.
         count: the number of failures.
         share: the share of the endpoint's requests.
     """
@@ -182,7 +183,10 @@ class Failures:
         return FailureKind(*where, first_ns=count.first_ns, last_ns=count.last_ns, count=count.count, share=share)
 
     def csv(self, bodies: Sequence[FailedBodyRecord] = ()) -> str:
-        """Return the content of `failures.csv`. A body is in the first line that has its endpoint and status."""
+        """Return the content of `failures.csv`.
+
+        Each body is written to the first line that has its endpoint and status.
+        """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(FAILURE_COLUMNS)

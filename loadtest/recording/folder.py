@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # slow to import, and needed only by the readers of rows
     import pyarrow as pa
 
 RESERVE_BYTES = 64 * 1024
-"""Space reserved while a run is recorded, so that `run.json` can still be written when the disk is full."""
+"""Space that is reserved while a run is recorded, so that `run.json` can still be written when the disk is full."""
 
 
 class RunFolder(RunPaths):
@@ -70,7 +70,7 @@ class RunFolder(RunPaths):
             folder.path.mkdir(FOLDER_MODE)
         except FileExistsError:
             raise RunFolderError(
-                f"{folder.path} exists already; nothing was overwritten. Start the run again."
+                f"{folder.path} already exists; nothing was overwritten. Start the run again."
             ) from None
         except OSError as error:
             raise unwritable(folder.path, error) from error
@@ -90,11 +90,12 @@ class RunFolder(RunPaths):
     def read_run(self) -> Run:
         """Return the record in `run.json`.
 
-        A `running` run whose process is gone reads as `interrupted`, a changed record as `degraded`.
+        If a run is `running` but its process has ended, the outcome is returned as `interrupted`; if the record was
+        changed, as `degraded`.
 
         Raises:
-            FormatVersionError: another version wrote it.
-            RunFolderError: it is missing or unreadable, or is not a run's record.
+            FormatVersionError: another version of the format was used.
+            RunFolderError: the record is missing or unreadable, or is not a run's record.
         """
         try:
             with open_file(self.record, limit=MAX_RECORD_BYTES) as file:
@@ -111,7 +112,7 @@ class RunFolder(RunPaths):
                 f"{self.path} is written in run folder format {version!r}; this version reads format {FORMAT_VERSION}. "
                 "Read it with the version that wrote it (`versions.lt` in its run.json)."
             )
-        digest = fields.pop(KEY, None)  # a record of another writer has no digest
+        digest = fields.pop(KEY, None)  # a record that another program wrote has no digest
         try:
             run = Run.model_validate(fields)
         except (ValidationError, RecursionError) as error:
@@ -120,7 +121,7 @@ class RunFolder(RunPaths):
             raise self._no_record(f"`{where}`: {first['msg']}") from error
         if run.outcome is Outcome.RUNNING and not _alive(run):
             run.outcome = Outcome.INTERRUPTED
-            run.reasons.append("the process that ran it ended without closing the run")
+            run.reasons.append("the process that recorded the run ended without closing the run")
         if digest not in (None, digest_of(fields)):
             run.outcome = Outcome.DEGRADED if run.outcome is Outcome.COMPLETE else run.outcome
             run.reasons.append(CHANGED)
@@ -128,8 +129,8 @@ class RunFolder(RunPaths):
 
     def _no_record(self, why: str) -> RunFolderError:
         return RunFolderError(
-            f"{self.record}: {why}. The rows beside it are untouched: restore a copy of it, or write a minimal "
-            "record (docs/run-folder.md shows one)."
+            f"{self.record}: {why}. The rows in the same folder are unchanged: restore a copy of it, or write a "
+            "minimal record (docs/run-folder.md shows one)."
         )
 
     def write_run(self, run: Run) -> None:
@@ -137,7 +138,7 @@ class RunFolder(RunPaths):
         replace_text(self.record, with_digest(run.model_dump_json(indent=2)))
 
     def write_derived(self, path: Path, text: str) -> None:
-        """Replace a file of this folder atomically. A reader sees the old or the new file, never a part.
+        """Replace a file of this folder atomically. A reader sees either the old or the new file, never a part of it.
 
         Raises:
             RunFolderError: the file cannot be written; the old one is unchanged.
@@ -152,24 +153,25 @@ class RunFolder(RunPaths):
         """Write the rows and failures from the spool (see `seal.seal`), and record what was sealed.
 
         Raises:
-            RunFolderError: the record cannot be read, or the rows are gone or cannot be written.
+            RunFolderError: the record cannot be read, or the rows are missing or cannot be written.
         """
         self.release()
         return seal(self, self.read_run(), keep_spool=keep_spool)
 
     def ensure_sealed(self) -> Run:
-        """Return the run's record. Seal the run first if a process that has ended left it unsealed.
+        """Return the run's record. If a process that has ended left the run unsealed, seal the run first.
 
-        If the rows differ from those that the record counts, the run is returned as degraded, with the reason.
+        If the number of rows differs from the number in the record, the run is returned as degraded, with the reason.
 
         Raises:
-            RunFolderError: the run is still being recorded, its rows are gone, or the folder cannot be read or written.
+            RunFolderError: the run is still being recorded, its rows are missing, or the folder cannot be read or
+                written.
         """
         run = self.read_run()
         if is_there(self.rows):
             if run.outcome is Outcome.RUNNING:
                 return run
-            if run.end is None:  # killed between sealing and closing
+            if run.end is None:  # the process was killed between sealing and closing
                 run.end = _last_end(self)
             changed = difference(self, run)
             if changed:
@@ -193,11 +195,13 @@ class RunFolder(RunPaths):
 
     def recount(self, run: Run, sealed: Sealed) -> None:
         """Correct the workers' accounts in a record whose writer was killed, from the sealed rows and `load.csv`."""
-        if sealed.workers:  # empty if the rows were sealed before; the record was then corrected already
+        if (
+            sealed.workers
+        ):  # empty if the rows had been sealed before; in this case the record has already been corrected
             recount(run, sealed.workers, self._last_in_flight())
 
     def _last_in_flight(self) -> dict[str, int]:
-        """Return each worker's requests in flight or users, whichever are more, from its last line of `load.csv`."""
+        """Return each worker's requests in flight, or its users if these are more, from its last line in `load.csv`."""
         last: dict[str, int] = {}
         try:
             for line in load_lines(self.load):
@@ -214,7 +218,7 @@ class RunFolder(RunPaths):
     def read_rows(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return all rows as one DataFrame.
 
-        Use this for interactive questions, not for reports, because memory grows with rows.
+        Use this for interactive questions, not for reports, because the memory grows with the number of rows.
         """
         import pyarrow as pa
 
@@ -229,12 +233,12 @@ class RunFolder(RunPaths):
         append_lines(self.load, lines)
 
     def read_load(self) -> pd.DataFrame:
-        """Return `load.csv`, one row per second and worker in LOAD_COLUMNS; empty if there is none.
+        """Return `load.csv`, one row per second and worker in LOAD_COLUMNS; empty if there is no such file.
 
         Incomplete lines are left out.
 
         Raises:
-            RunFolderError: it cannot be read.
+            RunFolderError: the file cannot be read.
         """
         import pandas as pd
 
@@ -275,13 +279,13 @@ class RunFolder(RunPaths):
             RunFolderError: the disk is full.
         """
         try:
-            self.reserved.write_bytes(os.urandom(RESERVE_BYTES))  # zeros might be stored without using space
+            self.reserved.write_bytes(os.urandom(RESERVE_BYTES))  # a file system might store zeros without using space
         except OSError as error:
             self.reserved.unlink(missing_ok=True)
             raise unwritable(self.reserved, error) from error
 
     def release(self) -> None:
-        """Free the space that `reserve` took."""
+        """Free the space that `reserve` reserved."""
         try:
             self.reserved.unlink(missing_ok=True)
         except OSError as error:
@@ -301,7 +305,7 @@ def _alive(run: Run) -> bool:
 
 
 def _last_end(folder: RunFolder) -> datetime | None:
-    """Return when the last recorded request began, to the second; None without rows."""
+    """Return when the last recorded request began, to the second; None if there are no rows."""
     import pyarrow.compute as pc
 
     last: datetime | None = None

@@ -1,8 +1,8 @@
 """Encode the rows of one worker and one flush as a frame. The spool is a sequence of frames.
 
 A frame is 12 bytes of header (magic, payload length, CRC-32 of the payload; little-endian) and a msgpack map.
-A frame contains its strings, so that frames can be appended, cut off and read independently. Locust's processes import
-this module, so it needs only the standard library and msgpack.
+Each frame contains its own strings, so that frames can be appended, cut off and read independently. Locust's processes
+import this module, so it needs only the standard library and msgpack.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .paths import open_file
 
 MAGIC = b"LTF1"
 HEADER = struct.Struct("<4sII")
-MAX_PAYLOAD_BYTES = 256 * 1024 * 1024  # a longer length is damage, not data: 1 s of 1 M requests/s is 70 MB
+MAX_PAYLOAD_BYTES = 256 * 1024 * 1024  # a larger length means damage: a second with 1 M requests/s has only 70 MB
 
 OUTCOMES = (
     "ok",
@@ -35,14 +35,15 @@ OUTCOMES = (
     "generator",
     "wrong_answer",
 )
-"""The possible ends of a request; docs/terms.md defines each. A code is an index into this list, so only append to
-it."""
+"""The possible outcomes of a request; docs/terms.md defines each of them. A code is an index into this list, so new
+outcomes must be appended at its end."""
 
 CENSORED = frozenset({"timeout", "unanswered"})
-"""Outcomes whose latency is a lower bound ("≥"), because no answer had come by then."""
+"""Outcomes whose latency is a lower bound ("≥"), because no answer had come."""
 
 NOT_THE_SERVICE = frozenset({"generator"})
-"""Outcomes that say nothing about the service. They are marked and counted separately, never as its failures."""
+"""Outcomes that say nothing about the service. Such requests are marked and counted separately, and never count as
+failures of the service."""
 
 FAILED = frozenset(OUTCOMES) - {"ok"} - NOT_THE_SERVICE
 """Outcomes that count as failed in every rate, objective and verdict."""
@@ -51,24 +52,24 @@ COLUMNS: Mapping[str, str] = {
     "start": "q",  # UTC ns on the worker's clock, before the offset is applied
     "latency_us": "q",
     "late_us": "q",  # -1: a closed-loop user has no schedule, so it cannot be late
-    "name": "I",  # index into the frame's strings, like method, error and instance; 0: none
+    "name": "I",  # an index into the frame's strings, like method, error and instance; 0 means none
     "method": "I",
     "status": "h",  # 0: no answer
     "outcome": "B",  # index into OUTCOMES
     "error": "I",
     "bytes": "q",
     "instance": "I",
-    "instance_age_ms": "q",  # -1: the service does not send it
-    "server_us": "q",  # -1: the service does not send it
-    "side": "B",  # index into SIDES; 0: the run has one target
+    "instance_age_ms": "q",  # -1 if the service does not send this header
+    "server_us": "q",  # -1 if the service does not send this header
+    "side": "B",  # an index into SIDES; 0 in a run with one target
 }
 """The columns of a frame, with the `array` type code of each."""
 
 ABSENT: Mapping[str, int] = {"late_us": -1, "status": 0, "instance_age_ms": -1, "server_us": -1}
-"""The number that stands for an unknown value in a column that may be null."""
+"""The number that represents an unknown value in a column that may be null."""
 
 SIDES = ("", "a", "b")
-"""The names of the two targets that a request can go to, in a run against two (`lt ab`)."""
+"""The names of the two targets in a run against two targets (`lt ab`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +80,10 @@ class Frame:
         worker: the worker's name, unique in the run.
         seq: 0, 1, 2, … per worker; a gap is a lost frame.
         rows: the number of rows in the frame.
-        rows_before: the number of rows in this worker's earlier frames, so that a gap shows how many were lost.
-        begun: number of requests that this worker had begun when the frame was made, ended or not; None in runs
-            recorded before this was counted.
-        strings: the strings to which the index columns refer; `strings[0]` is "" and means none.
+        rows_before: the number of rows in this worker's earlier frames, so that a gap shows how many rows were lost.
+        begun: number of requests that this worker had begun when the frame was made, whether they had ended or not;
+            None in runs that were recorded before this was counted.
+        strings: the strings to which the index columns refer; `strings[0]` is "" and means that there is no string.
         columns: one `array` per name in COLUMNS, each `rows` long.
     """
 
@@ -107,7 +108,7 @@ def encode_frame(frame: Frame) -> bytes:
             "strings": list(frame.strings),
             "columns": {name: column.tobytes() for name, column in frame.columns.items()},
         },
-        unicode_errors="replace",  # lone surrogates in an error's text must not cost the row
+        unicode_errors="replace",  # so that a row is not lost because the text of an error has lone surrogates
     )
     return HEADER.pack(MAGIC, len(payload), zlib.crc32(payload)) + bytes(payload)
 
@@ -119,7 +120,7 @@ def decode_frame(data: bytes) -> Frame:
         RunFolderError: `data` is not exactly one valid frame; the message says what is wrong with it.
     """
     if len(data) < HEADER.size:
-        raise RunFolderError(f"a frame's header is {HEADER.size} bytes; only {len(data)} are here")
+        raise RunFolderError(f"a frame's header is {HEADER.size} bytes; there are only {len(data)}")
     magic, length, crc = HEADER.unpack_from(data)
     payload = data[HEADER.size :]
     if magic != MAGIC or length != len(payload) or zlib.crc32(payload) != crc:
@@ -161,11 +162,12 @@ def _frame_of(fields: dict[str, Any]) -> Frame:
 
 @dataclass(slots=True)
 class SpoolReader:
-    """Iterate over the valid frames of a spool file from `offset` on, and stop at the first invalid one.
+    """Iterate over the valid frames of a spool file from `offset` on, and stop at the first invalid frame.
 
-    After the iteration, `offset` is the position where it stopped, and `stopped_why` is "" at a clean end of file. A
-    file that is still being written may end in the middle of a frame. Iterate again later to continue. The reader holds
-    one frame in memory, and a damaged header cannot make it read more than the file has.
+    After the iteration, `offset` is the position where it stopped, and `stopped_why` is "" if the iteration ended at
+    the end of the file. A file that is still being written may end in the middle of a frame. To continue later, iterate
+    again. The reader keeps one frame in memory, and even if a header is damaged, it never reads more than the size of
+    the file.
     """
 
     path: Path
@@ -177,7 +179,7 @@ class SpoolReader:
 
         Raises:
             FileNotFoundError: there is no such file.
-            RunFolderError: it cannot be read.
+            RunFolderError: the file cannot be read.
         """
         self.stopped_why = ""
         try:
@@ -201,8 +203,8 @@ class SpoolReader:
                 if magic != MAGIC or length > MAX_PAYLOAD_BYTES:
                     self.stopped_why = f"no frame at byte {self.offset}"
                     return
-                # This is checked before reading, because a read allocates the claimed length: four flipped bits could
-                # make it 256 MB.
+                # This is checked before reading, because a read allocates memory for the claimed length, and four
+                # flipped bits could make this 256 MB.
                 there = os.fstat(file.fileno()).st_size - self.offset - HEADER.size
                 payload = file.read(length) if length <= there else b""
                 if len(payload) < length:

@@ -23,12 +23,13 @@ _STRAY = re.compile(
 
 
 def delete_run(folder: RunFolder) -> list[str]:
-    """Delete the files of a run and its folder. If other files are in the folder, keep it and return their names.
+    """Delete the files of a run and its folder.
 
-    A link is removed, but not its target.
+    If there are other files in the folder, keep the folder and return their names. A link is removed, but not its
+    target.
 
     Raises:
-        UsageError: it is not a run's folder, or the run still goes on.
+        UsageError: it is not a run's folder, or the run is still in progress.
         RunFolderError: a file cannot be deleted.
     """
     if not is_there(folder.record):
@@ -58,7 +59,7 @@ def label_run(folder: RunFolder, label: str | None) -> Run:
     """Set or remove the label of a run, and return its record.
 
     Raises:
-        UsageError: the run still goes on.
+        UsageError: the run is still in progress.
         RunFolderError: its record cannot be read or written.
     """
     run = folder.read_run()
@@ -96,7 +97,7 @@ def export_rows(folder: RunFolder, out: Path) -> int:
 
 
 def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return a batch with texts in place of dictionary indices, for a CSV."""
+    """Return a batch in which dictionary indices are replaced by their texts, for a CSV file."""
     import pyarrow as pa
 
     columns = [
@@ -114,9 +115,9 @@ def expired(
 
     Args:
         runs: the runs, oldest first, from `list_runs`.
-        now: the time, with a time zone.
+        now: the current time, with a time zone.
         keep: how many of the newest runs to keep.
-        older_than_s: runs younger than this are kept.
+        older_than_s: runs that are younger than this are kept.
     """
     known = [(folder, run) for folder, run, _ in runs if run is not None and not run.label]
     gone = known[: max(0, len(known) - keep)] if keep is not None else known

@@ -1,6 +1,7 @@
-"""List and find the recorded runs. A record whose digest matches was written by lt, and is not validated again.
+"""List and find the recorded runs.
 
-Importing pydantic to validate records and pyarrow to count rows would take most of the time of `lt runs`.
+If the digest of a record matches, lt wrote the record, so it is not validated again. Importing pydantic to validate
+records and pyarrow to count rows would take most of the time of `lt runs`.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ class Listed:
 
     Attributes:
         path: the run's folder.
-        why: why the run cannot be read, else "". Nothing else is known of an unreadable run.
-        length_s: the time under load.
-        requests: the number of sealed rows; None also if their file is damaged.
+        why: why the run cannot be read, else "". Nothing else is known about an unreadable run.
+        length_s: the duration of the load.
+        requests: the number of sealed rows; also None if their file is damaged.
         damaged: whether the file of the rows cannot be read.
     """
 
@@ -81,7 +82,9 @@ def find_path(runs: Path, name: str) -> Path:
         return matches[0]
     if matches:
         several = ", ".join(path.name for path in matches[:5])
-        raise UnknownRunError(f"`{name}` is the beginning of {len(matches)} runs: {several}. Give more of the id.")
+        raise UnknownRunError(
+            f"`{name}` is the beginning of {len(matches)} runs: {several}. Give more characters of the id."
+        )
     newest = ", ".join(path.name for path in known[-3:])
     raise UnknownRunError(f"No run is called `{name}` in {runs}/. The newest are: {newest}.")
 
@@ -140,7 +143,8 @@ def _moment(text: str | None) -> datetime | None:
 def _requests(paths: RunPaths, sealed: Mapping[str, Any] | None) -> tuple[int | None, bool]:
     """Return the number of sealed rows, and whether their file is damaged.
 
-    If the file has its sealed size, it has the rows that the record counts; otherwise its footer is read.
+    If the file has the size that was sealed, the number is taken from the record; otherwise the footer of the file is
+    read.
     """
     try:
         if sealed is not None and require_file(paths.rows) == sealed["bytes"]:

@@ -1,4 +1,4 @@
-"""Append to `load.csv` and read it. It has one line per second and worker, with the worker's state."""
+"""Append to `load.csv` and read it. The file has one line per second and worker, with the state of the worker."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from .paths import FILE_MODE, MAX_TEXT_BYTES, open_file
 LOAD_COLUMNS = (
     "time_s",  # UTC, in s since 1970
     "worker",
-    "planned_users",  # of the whole fleet, equal in every worker's line of a second; empty if no plan is known
-    "users",  # running on this worker
-    "in_flight",  # requests of this worker that await an answer
-    "oldest_s",  # how long the oldest of them has waited
+    "planned_users",  # of the whole fleet, so all workers' lines of a second have the same value; may be empty
+    "users",  # users that run on this worker
+    "in_flight",  # requests of this worker that wait for an answer
+    "oldest_s",  # how long the oldest of these requests has waited
     "cpu_ratio",  # share of one core used by this worker's process
     "loop_lag_ms",  # longest delay of the worker's event loop in this second
-    "machine_cpu_ratio",  # busy share of all cores of this worker's machine, by any process
+    "machine_cpu_ratio",  # share of the CPU of this worker's machine that all processes used
     "machine_steal_ratio",  # share of CPU time that the hypervisor gave to other machines
-    "memory_pressure_ratio",  # share of the second in which some process waited for memory
+    "memory_pressure_ratio",  # share of the second in which at least one process waited for memory
     "refused",  # open-loop arrivals in this second that were dropped, because too many requests were in flight
     "connects_repeated",  # connections of this worker's machine whose first packet was sent again in this second
     "own_code_ms",  # `loop_lag_ms` if a listener of the scenario caused it; else 0
 )
 
 MAX_LINE_BYTES = 64 * 1024
-"""A line has some 100 bytes. A line above this limit is damage, and is skipped without being read into memory."""
+"""A line has some 100 bytes. A longer line means that the file is damaged; such a line is skipped without being read
+into memory."""
 
 
 def append_lines(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
@@ -45,9 +46,10 @@ def append_lines(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
 
 
 class CsvReader:
-    """Iterate over the complete lines of a CSV file with a header, as dictionaries. `skipped` counts the other lines.
+    """Iterate over the complete lines of a CSV file with a header, as dictionaries.
 
-    A line is skipped if a kill cut it short, if it has more cells than the header, or if it is not text.
+    `skipped` counts the lines that are left out. A line is skipped if a kill cut it short, if it has more cells than
+    the header, or if its bytes are not text.
     """
 
     def __init__(self, path: Path, *, needs: tuple[str, ...]) -> None:
@@ -60,7 +62,7 @@ class CsvReader:
 
         Raises:
             FileNotFoundError: there is no such file.
-            RunFolderError: it is not a regular file, cannot be read, or lacks required columns.
+            RunFolderError: the file is not a regular file, cannot be read, or does not have the required columns.
         """
         try:
             with open_file(self.path, limit=MAX_TEXT_BYTES) as file:
@@ -68,7 +70,7 @@ class CsvReader:
                 header = next(rows, [])
                 if missing := [name for name in self.needs if name not in header]:
                     raise RunFolderError(
-                        f"{self.path} has no column {missing[0]!r}: an older version wrote it, or it is damaged."
+                        f"{self.path} has no column {missing[0]!r}: an older version wrote the file, or it is damaged."
                     )
                 for row in rows:
                     if len(row) == len(header):

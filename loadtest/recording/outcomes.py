@@ -1,4 +1,4 @@
-"""Derive the outcome of a request from its status and exception, with one bounded line of text."""
+"""Determine the outcome of a request from its status and exception, and describe it in one line of bounded length."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ MAX_ERROR_CHARS = 500
 NO_ANSWER_BY_THE_END = "no answer by the end of the run"
 
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
-"""Error codes of resources that the load generator lacks: open files of the process or the machine, local ports, socket
-buffers, memory."""
+"""Error codes for resources that the load generator lacks: open files of the process or the machine, local ports,
+socket buffers, memory."""
 
 
 _SERVERS_WORDS = ("Fault", "IntegrityError", "ProgrammingError", "DataError", "NotSupportedError")
-"""Ends of the names of error classes that contain a server's answer. They are used by XML-RPC, by SOAP and, for
-databases, by PEP 249. OperationalError and InterfaceError of PEP 249 are left out, because they are mostly lost
-connections."""
+"""If the name of an error class has one of these endings, the error contains an answer of the server. Such classes are
+used by XML-RPC, by SOAP and, for databases, by PEP 249. OperationalError and InterfaceError of PEP 249 are left out,
+because they are mostly lost connections."""
 
 
 def outcome_of(status: int | None, exception: object | None, *, transport: object | None = None) -> int:
     """Return the outcome's code: an index into `loadtest.recording.frames.OUTCOMES`.
 
     An answer that a scenario marked as a success is ok, whatever its status. An answer that the scenario marked as a
-    failure is http_error if its status is 400 or above, else check_failed. Without a status the transport decides,
-    regardless of the scenario's mark: timeout, generator, or connection. Clients of other protocols have no status. If
-    their code reports a failure although the transport worked, the outcome is check_failed. Such a failure is text, a
-    ValueError, a gRPC status that the server sent, or a fault of XML-RPC or SOAP.
+    failure is http_error if its status is 400 or above, else check_failed. Without a status, the transport decides
+    between timeout, generator and connection, whatever the scenario's mark is. Clients of other protocols have no
+    status. If their code reports a failure although the transport worked, the outcome is check_failed. Such a failure
+    is text, a ValueError, a gRPC status that the server sent, or a fault of XML-RPC or SOAP.
 
     Args:
         status: the status of the answer; None or 0 without an answer.
         exception: why the request failed: an exception or, from custom clients, any text; None if it did not fail.
-        transport: the error that the client itself raised, if the scenario put another exception in its place.
+        transport: the error that the client itself raised, if the scenario replaced it by another exception.
     """
     if exception is None:
         return OK
@@ -60,9 +60,9 @@ def outcome_of(status: int | None, exception: object | None, *, transport: objec
 
 
 def error_text(exception: object, *, transport: object | None = None) -> str:
-    """Return the failure as one line of at most MAX_ERROR_CHARS, without secrets and with ids grouped.
+    """Return a description of the failure in one line of at most MAX_ERROR_CHARS, without secrets and ids.
 
-    If the scenario marked a request without an answer as a failure, the transport's reason follows its message.
+    If the scenario marked a request without an answer as a failure, the transport's reason is added after its message.
     """
     text = _grouped(text_of(exception))
     if transport is None or transport is exception:
@@ -85,7 +85,7 @@ def account_for(error: BaseException) -> None:
 
 
 def is_accounted(error: BaseException) -> bool:
-    """Whether the row of the request that this exception cut off is already written."""
+    """Whether the row of the request that was cut off by this exception is already written."""
     return getattr(error, _ACCOUNTED, False) is True
 
 
@@ -97,7 +97,7 @@ def text_of(value: object) -> str:
     for as_text in (str, repr):
         try:
             text = as_text(value)
-        except Exception:  # a scenario's object may raise any error when it is converted to text
+        except Exception:  # an object of the scenario may raise any error when it is converted to text
             continue
         if text:
             return text
@@ -106,7 +106,10 @@ def text_of(value: object) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _grouped(text: str) -> str:
-    """Return the recorded form of a text, cached because it takes 50 µs and a failing service repeats its errors."""
+    """Return the recorded form of a text.
+
+    The result is cached, because it takes 50 µs and a failing service repeats its errors.
+    """
     line = " ".join(text[: 8 * MAX_ERROR_CHARS].split())
     return text_template(redact(line))[:MAX_ERROR_CHARS]
 
@@ -117,7 +120,7 @@ def _reasons(raised: object | None) -> Iterator[BaseException]:
     A library may keep the cause in the arguments, in an attribute, or as Python's own `__cause__` or `__context__`.
     """
     waiting = [raised]
-    seen: set[int] = set()  # an exception may be its own cause, through others
+    seen: set[int] = set()  # an exception may be its own cause, through other exceptions
     while waiting and len(seen) < 50:
         now = waiting.pop()
         if not isinstance(now, BaseException) or id(now) in seen:
@@ -141,10 +144,11 @@ def _is_timeout(reason: BaseException) -> bool:
 
 
 def _is_judgement(reason: BaseException) -> bool:
-    """Whether an error says that an answer was bad, and not that none came.
+    """Whether an error says that an answer was wrong, and not that no answer came.
 
-    Code that examines an answer raises Python's own errors, except OSError and EOFError. A library's own class may mean
-    anything. Its errors count as errors of the transport, unless they are known to contain the server's message.
+    Code that examines an answer raises Python's own errors, except OSError and EOFError. The error class of a library
+    may mean anything. Such errors count as errors of the transport, unless they are known to contain the server's
+    message.
     """
     kind = type(reason)
     if code := _grpc_code(reason):
@@ -158,16 +162,16 @@ def _grpc_code(reason: BaseException) -> str:
     if not any(base.__name__ == "RpcError" for base in type(reason).__mro__):
         return ""
     try:
-        return str(reason.code().name)  # type: ignore[attr-defined] # grpc.Call's; grpc need not be installed
-    except Exception:  # a plain RpcError, raised by a test or a scenario
+        return str(reason.code().name)  # type: ignore[attr-defined] # a method of grpc.Call; grpc may not be installed
+    except Exception:  # a plain RpcError that a test or a scenario raised
         return ""
 
 
 def _is_shortage(reason: BaseException) -> bool:
     """Whether the load generator lacked a resource, so that it could not send the request."""
     if isinstance(reason, socket.gaierror):
-        # Without a file descriptor, the resolver reports EAI_AGAIN or EAI_SYSTEM, as it does when its name server is
-        # gone.
+        # If there is no free file descriptor, the resolver reports EAI_AGAIN or EAI_SYSTEM, as it also does if its name
+        # server does not answer.
         return reason.errno == socket.EAI_MEMORY or not _has_descriptors()
     return isinstance(reason, OSError) and reason.errno in _SHORTAGES
 

@@ -1,4 +1,4 @@
-"""Locate the files of a run folder. No other module names, opens or replaces them."""
+"""Locate the files of a run folder. No other module names, opens or replaces these files."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ MAX_RECORD_BYTES = 64 << 20
 """Largest allowed record. A usual record has about 10 kB; a plan of 100,000 points adds 4 MB."""
 
 MAX_TEXT_BYTES = 1 << 30
-"""A larger text file was not written by this package: the load.csv of 100 workers grows by 0.5 GiB per day."""
+"""A larger text file cannot come from this package, because even the load.csv of 100 workers grows by only 0.5 GiB per
+day."""
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
-"""Permissions of rows and logs. They may contain a service's answers, so at first only the owner may read them."""
+"""Permissions of rows and logs. These files may contain answers of a service, so only the owner may read them."""
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -59,7 +60,10 @@ class RunPaths:
 
     @property
     def spool(self) -> Path:
-        """The frames in the order of arrival. The file exists during the run, and after it if sealing found damage."""
+        """The frames in the order of arrival.
+
+        The file exists during the run; afterwards it exists only if sealing found damage.
+        """
         return self.path / SPOOL
 
     @property
@@ -89,7 +93,7 @@ class RunPaths:
 
     @property
     def emulator_log(self) -> Path:
-        """Log of the emulator: starts and ends, and every changed decision of the autoscaler with its reason."""
+        """Log of the emulator: starts and ends of instances, and changed decisions of the autoscaler with reasons."""
         return self.path / EMULATOR_LOG
 
     @property
@@ -109,7 +113,7 @@ class RunPaths:
 
 
 def run_files(paths: RunPaths) -> list[Path]:
-    """Return every file that a run's folder may have."""
+    """Return every file that a run's folder may contain."""
     names = (RUN_JSON, SPOOL, ROWS, LOAD, METRICS, *SIDE_METRICS, FAILURES, LOG, EMULATOR_LOG, SUMMARY, REPORT, RESERVE)
     return [paths.path / name for name in names]
 
@@ -125,7 +129,7 @@ def require_file(path: Path) -> int:
     Raises:
         FileNotFoundError: the name does not exist.
         RunFolderError: it is not a regular file (reading a pipe or a device could block forever), or its name is not
-            UTF-8, so that no report can contain it.
+            UTF-8, so no report can contain the name.
     """
     try:
         str(path).encode()
@@ -143,11 +147,11 @@ def require_file(path: Path) -> int:
 
 
 def open_file(path: Path, *, limit: int | None = None) -> IO[bytes]:
-    """Open a regular file for reading, without ever waiting for the other end of a pipe.
+    """Open a regular file for reading. If the file is a pipe, do not wait for its other end.
 
     Raises:
         FileNotFoundError: the name does not exist.
-        RunFolderError: it is not a regular file, cannot be read, or is larger than `limit` bytes.
+        RunFolderError: the file is not a regular file, cannot be read, or is larger than `limit` bytes.
     """
     require_file(path)
     try:
@@ -176,7 +180,7 @@ def _require_regular(path: Path, found: os.stat_result) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Replace a file atomically. A reader sees the old or the new file, never a part.
+    """Replace a file atomically. A reader sees either the old or the new file, never a part of it.
 
     Raises:
         RunFolderError: the file cannot be written; the old one is unchanged.
@@ -191,7 +195,7 @@ def replace_text(path: Path, text: str) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield the temporary name of a file that will replace another.
 
-    The temporary file is removed, however the block ends.
+    However the block ends, the temporary file is removed.
 
     Raises:
         RunFolderError: the file cannot be written.

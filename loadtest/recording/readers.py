@@ -16,10 +16,9 @@ ROW_GROUP_ROWS = 128 * 1024
 
 
 def count_rows(paths: RunPaths) -> int | None:
-    """Return how many rows the sealed file has, from its footer alone; None if there is no such file.
+    """Return how many rows the sealed file has; None if there is no such file. Only the footer of the file is read.
 
-    Raises:
-        RunFolderError: it cannot be read.
+    Raises: RunFolderError: it cannot be read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -36,7 +35,7 @@ def count_rows(paths: RunPaths) -> int | None:
 def row_batches(paths: RunPaths, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the rows in record batches of at most ROW_GROUP_ROWS, in no particular order of time.
 
-    An optional column that the file's writer left out consists of nulls.
+    If the writer of the file left out an optional column, the column consists of nulls.
 
     Raises:
         RunFolderError: the file is missing, truncated or not in the documented schema.
@@ -90,11 +89,11 @@ def metrics_table(paths: RunPaths) -> pa.Table | None:
         require_file(paths.metrics)
         with pq.ParquetFile(paths.metrics, page_checksum_verification=True) as file:
             table = file.read(METRICS_SCHEMA.names).select(METRICS_SCHEMA.names).cast(METRICS_SCHEMA)
-        table.validate(full=True)  # texts that are not UTF-8
+        table.validate(full=True)  # the file contains texts that are not UTF-8
         for name in ("labels", "distribution"):
             for text in table.column(name).unique().drop_null().to_pylist():
                 if not isinstance(json.loads(text), dict):
-                    raise ValueError(f"{name} is no JSON object: {text[:80]}")
+                    raise ValueError(f"{name} is not a JSON object: {text[:80]}")
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunFolderError(f"{paths.metrics} cannot be read: {error} (docs/run-folder.md describes it).") from error
     return table
@@ -113,5 +112,5 @@ def _cast(column: pa.Array, field: pa.Field) -> pa.Array:
 def _damaged(paths: RunPaths, error: Exception) -> RunFolderError:
     cure = "restore a copy of it"
     if is_there(paths.spool):
-        cure = f"delete it; the next reader makes it again from {paths.spool.name}"
+        cure = f"delete it; the next command that reads the run makes it again from {paths.spool.name}"
     return RunFolderError(f"{paths.rows} cannot be read: {error}: {cure}.")

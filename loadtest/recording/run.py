@@ -16,7 +16,7 @@ from .paths import FORMAT_VERSION
 
 
 class Outcome(StrEnum):
-    """How a run ended. A run that is `running` on disk but has no living process reads as `interrupted`."""
+    """How a run ended. If the record on disk says `running` but the process has ended, readers get `interrupted`."""
 
     RUNNING = "running"
     COMPLETE = "complete"
@@ -25,7 +25,7 @@ class Outcome(StrEnum):
 
 
 class LoadModel(StrEnum):
-    """Who decides when a request starts: the previous answer (closed), a schedule (open), or unknown."""
+    """What decides when a request starts: the previous answer (closed) or a schedule (open); or this is unknown."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -41,19 +41,20 @@ def _measurable(moment: datetime) -> datetime:
 _FIRST_MOMENT, _LAST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 Moment = Annotated[AwareDatetime, AfterValidator(_measurable)]
-"""A time with its zone. It is before 2262, because 64 bits hold no later time in nanoseconds since 1970."""
+"""A time with its zone. It must be before 2262, because a later time in nanoseconds since 1970 does not fit into 64
+bits."""
 
 MAX_OFFSET_US = 10 * 365 * 86_400e6
 """Ten years. A larger clock offset means that the file is damaged."""
 
 
 def _overriding(given: dict[str, object]) -> dict[str, object]:
-    prices_for(None, given)  # ValueError if a value is not a price
+    prices_for(None, given)  # raises ValueError if a value is not a price
     return given
 
 
 class _Record(BaseModel):
-    """Keys that a reader does not know are kept, so that an older minor version can rewrite a record without loss."""
+    """Unknown keys are kept, so that an older minor version can rewrite a record without losing data."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
@@ -66,7 +67,7 @@ class PlanPoint(_Record):
 
 
 class ScenarioRecord(_Record):
-    """The scenario that was run: the locustfile, and its plan (empty if its shape is not known in advance)."""
+    """The scenario that was run: the locustfile, and its plan (empty if the shape is not known in advance)."""
 
     name: str
     path: str = ""
@@ -91,9 +92,9 @@ class Limits(_Record):
     manual_instances: int | None = None
 
     def not_a_setting(self) -> str:
-        """Return why Cloud Run would not accept an instance with these limits, which therefore has no price.
+        """Return why Cloud Run would not accept an instance with these limits, and why it therefore has no price.
 
-        The result is "" if Cloud Run would accept it, or if the limits are not known.
+        The result is "" if Cloud Run would accept the instance, or if the limits are not known.
         """
         if self.cpu is None or self.memory_mib is None:
             return ""
@@ -104,7 +105,7 @@ class Limits(_Record):
         """Return sentences that say why the service's cost differs from our prices."""
         possible = (
             (self.instance_billing, "OTHER PRICES APPLY: the service is billed for instances (CPU always allocated)"),
-            (self.gpu, f"NOT PRICED: GPUs ({self.gpu} an instance)"),
+            (self.gpu, f"NOT PRICED: GPUs ({self.gpu} per instance)"),
             (
                 self.manual_instances,
                 f"NOT SCALED: {self.manual_instances} instances are set by hand, and always billed",
@@ -116,7 +117,7 @@ class Limits(_Record):
 class TargetRecord(_Record):
     """The tested target.
 
-    `kind` is the kind of its platform: local, emulator, cloud, url, or a platform of your own.
+    `kind` is the kind of its platform: local, emulator, cloud, url, or the name of your own platform.
     """
 
     kind: str
@@ -142,7 +143,7 @@ class SideRecord(_Record):
 
 
 class DecisionRecord(_Record):
-    """A margin that was decided during a run against two targets, by an interval that holds at every look.
+    """A margin that was decided during a run against two targets, by an interval that is valid at every evaluation.
 
     Attributes:
         margin: the margin as written.
@@ -165,11 +166,11 @@ class WorkerRecord(_Record):
     """One load-generating process, with the record of its rows and its clock.
 
     `clock_offset_us` is added to the worker's own clock to get the master's, ± `clock_uncertainty_us`. `rows_sent` is
-    None if the worker ended without reporting it; then `rows_missing_at_most` bounds the rows it lost. `begun` counts
-    the requests that it began, according to its last frame or its last report. Each of these requests has a row or is
-    counted as missing. `begun` is None in runs recorded before this was counted. `resent` counts how often FastUser and
-    FastHttpUser sent a request again by themselves, because the server had closed the connection. Such a request has
-    one row, but the service may have read it several times.
+    None if the worker ended without reporting it; then `rows_missing_at_most` is an upper bound on the rows that it
+    lost. `begun` counts the requests that it began, according to its last frame or its last report. Each of these
+    requests has a row or is counted as missing. `begun` is None in runs that were recorded before this was counted.
+    `resent` counts how often FastUser and FastHttpUser sent a request again by themselves, because the server had
+    closed the connection. Such a request has one row, but the service may have read it several times.
     """
 
     name: str
@@ -187,13 +188,15 @@ class WorkerRecord(_Record):
 
 
 class TaskErrorRecord(_Record):
-    """One kind of exception that the scenario's own code raised. Locust survives it, and no request's row shows it.
+    """One kind of exception that the scenario's own code raised.
+
+    Locust continues after such an exception, and it does not appear in the row of any request.
 
     Attributes:
         where: `task`, `on_start`, `on_stop`, `listener`, `init` (of a worker), or `exit` (`sys.exit` in a task).
         exception: the exception's class.
-        message: its redacted text, at most 500 characters, with a template in place of ids.
-        user_class, task: the user class and task whose code raised it; "" if not known (a listener has neither).
+        message: its redacted text, at most 500 characters, with ids replaced by placeholders. user_class, task: the
+        user class and task whose code raised it; "" if not known (a listener has neither).
         count: how often it was raised, over all workers.
         traceback: the innermost 4,000 characters of the first exception's traceback, redacted.
         worker: the worker that raised the first exception.
@@ -226,11 +229,11 @@ class RefusalRecord(_Record):
 
     Attributes:
         name: the kind, such as `response_time is not a number` or `frame: bounds`.
-        count: how often it came.
+        count: how often it occurred.
         lost: whether a row is missing because of it (then the run is degraded), or only the value was left out of its
             row.
-        example: the first one, shortened and redacted.
-        worker: the worker from which it first came.
+        example: the first such value, shortened and redacted.
+        worker: the worker that reported it first.
     """
 
     name: str
@@ -241,10 +244,10 @@ class RefusalRecord(_Record):
 
 
 class DataFileRecord(_Record):
-    """A data file whose rows were given out once each (`rows(…, order="once")`).
+    """A data file of which each row was given to one user only (`rows(…, order="once")`).
 
-    `rows_given` is the number given to workers. `rows_not_sent_at_most` bounds the number of rows that no user got,
-    because they were never given out or were lost with a worker.
+    `rows_given` is the number given to workers. `rows_not_sent_at_most` is an upper bound on the number of rows that no
+    user got, because they were never given out or were lost with a worker.
     """
 
     file: str
@@ -255,7 +258,9 @@ class DataFileRecord(_Record):
 
 
 class WrongAnswerRecord(_Record):
-    """One answer under load that differed from the answer before the load. Every text is bounded and has no secrets.
+    """One answer under load that differed from the answer before the load.
+
+    Every text has a limited length and contains no secrets.
 
     Attributes:
         at_s: its time, in UTC seconds by the worker's clock.
@@ -275,10 +280,10 @@ class WrongAnswerRecord(_Record):
 
 
 class CheckedEndpointRecord(_Record):
-    """An endpoint whose answers were taken before the load.
+    """An endpoint whose answers were collected before the load.
 
     `references` counts its requests that have a reference answer. `checked` counts its answers under load that were
-    compared. `left_out` says why some requests have no reference.
+    compared. `left_out` says why some requests have no reference answer.
     """
 
     method: str
@@ -289,9 +294,9 @@ class CheckedEndpointRecord(_Record):
 
 
 class AnswerCheckRecord(_Record):
-    """The comparison of answers under load with those from before it (`--check-answers`).
+    """The comparison of answers under load with the reference answers (`--check-answers`).
 
-    `wrong` has the first answers that differed.
+    `wrong` contains the first answers that differed.
     """
 
     endpoints: list[CheckedEndpointRecord] = Field(default_factory=list)
@@ -313,7 +318,7 @@ class TotalsDifferenceRecord(_Record):
 
 
 class ClockJumpRecord(_Record):
-    """A step of a process's wall clock during the run. Neither rows nor the seconds of load.csv follow it."""
+    """A step of a process's wall clock during the run. It does not affect the times of rows and of load.csv."""
 
     process: str
     at: Moment
@@ -321,7 +326,7 @@ class ClockJumpRecord(_Record):
 
 
 class PauseRecord(_Record):
-    """A time in which a process of the fleet did not respond.
+    """A period in which a process of the fleet did not respond.
 
     `held_by` names a listener of the scenario, or says that code was computing in that process. `held_by` is empty if
     the process was stopped or got no CPU, or if the reason is unknown.
@@ -334,7 +339,7 @@ class PauseRecord(_Record):
 
 
 class UnrecordedWorkerRecord(_Record):
-    """A process that joined the master, but some or all of its requests have no row.
+    """A process that joined the master, but whose requests were not all recorded as rows.
 
     `requests` is the number that it reported to Locust's own totals; None if it reported nothing.
     """
@@ -346,7 +351,7 @@ class UnrecordedWorkerRecord(_Record):
 
 
 class ProcessRecord(_Record):
-    """The process that records a running run. On its host, pid and start time together identify it."""
+    """The process that records a running run. On its host, pid and start time together identify the process."""
 
     host: str
     pid: int
@@ -354,7 +359,10 @@ class ProcessRecord(_Record):
 
 
 class SealedFile(_Record):
-    """Data that identifies `requests.parquet` as the sealed file. A reader reports if the file is a different one."""
+    """Data that identifies `requests.parquet` as the sealed file.
+
+    If there is a different file, a reader reports this.
+    """
 
     rows: int = Field(ge=0)
     bytes: int = Field(ge=0)

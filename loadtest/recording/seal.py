@@ -19,13 +19,13 @@ if TYPE_CHECKING:  # slow to import, and needed only by the readers of rows
     import pyarrow as pa
 
 UNHEARD_FLUSHES = 7
-"""If a worker's master is gone and the time at which the worker ended is unknown, so many frames count as lost. Such a
-worker sends load for 5 s after it last heard the master (`SILENCE_S` in recorder/messages.py), and flushes once a
-second."""
+"""If the master has ended and the time at which a worker ended is unknown, this many frames of the worker count as
+lost. Such a worker sends load for 5 s after the last message from the master (`SILENCE_S` in recorder/messages.py), and
+flushes once a second."""
 
 WAITING_FRAMES = 4096
-"""The most frames that are held in memory before their rows are written. A frame takes some 10 kB besides its rows, so
-in a long run with few requests the frames need a limit too."""
+"""The maximum number of frames that are kept in memory before their rows are written. A frame takes some 10 kB besides
+its rows, so a limit is needed in long runs with few requests too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Sealed:
 
     Attributes:
         rows: the number of rows written to `requests.parquet`.
-        stopped_why: "" if the spool was valid to its end, else where and why reading stopped.
+        stopped_why: "" if the whole spool was valid, else where and why reading stopped.
         file: the data that identifies the rows' file.
         workers: the content of the spool per worker; empty if there was nothing to seal.
     """
@@ -54,7 +54,7 @@ class Sealed:
         if self.rows < counted or (final and self.rows > counted):
             found.append(f"{self.rows:,} rows could be read, but the run's record counts {counted:,}")
         if self.stopped_why:
-            found.append(f"the spool is sound up to row {self.rows}: {self.stopped_why}")
+            found.append(f"the spool is valid up to row {self.rows}: {self.stopped_why}")
         return found
 
 
@@ -64,11 +64,11 @@ class SpooledRows:
 
     Attributes:
         rows: number of rows in its frames.
-        gap_rows: number of rows in missing frames between existing frames, by the worker's own count.
-        densest: number of rows in its largest frame, or the most requests begun from one frame to the next if that is
-            larger.
-        last_ns: when the last of its rows began, UTC ns by its own clock; 0 without rows.
-        begun: number of requests it had begun when it sent the last frame; None if it did not count them.
+        gap_rows: number of rows in missing frames between existing frames, according to the worker's own count.
+        densest: number of rows in its largest frame, or the largest number of requests begun from one frame to the
+            next, whichever is larger.
+        last_ns: when the request of its last row began, in UTC ns by its own clock; 0 if there are no rows.
+        begun: number of requests that it had begun when it sent the last frame; None if it did not count them.
     """
 
     rows: int = 0
@@ -89,13 +89,13 @@ class SpooledRows:
 
 
 def seal(paths: RunPaths, run: Run, *, keep_spool: bool = False) -> Sealed:
-    """Write `requests.parquet` and `failures.csv` from the spool, then remove the spool if all of it was valid.
+    """Write `requests.parquet` and `failures.csv` from the spool, and then remove the spool if all of it was valid.
 
-    A spool with an invalid part is kept, together with the rows that could be read. Sealing a sealed run does nothing.
-    Existing rows are never overwritten, and no empty file is written if the run counts rows.
+    A spool with an invalid part is kept, together with the rows that could be read. If the run is already sealed, this
+    does nothing. Existing rows are never overwritten, and no empty file is written if the run counts rows.
 
     Raises:
-        RunFolderError: the rows are gone or cannot be written.
+        RunFolderError: the rows are missing or cannot be written.
     """
     import pyarrow.parquet as pq
 
@@ -115,7 +115,9 @@ def seal(paths: RunPaths, run: Run, *, keep_spool: bool = False) -> Sealed:
                 writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
                 count += table.num_rows
         new.chmod(FILE_MODE)
-        if not is_there(paths.spool) and is_there(paths.rows):  # another reader has sealed it and removed the spool
+        if not is_there(paths.spool) and is_there(
+            paths.rows
+        ):  # another command has sealed the run and removed the spool
             return Sealed(rows=count_rows(paths) or 0, stopped_why="")
         replace_text(paths.failures, failures.csv(run.failed_bodies))
         new.replace(paths.rows)
@@ -126,7 +128,7 @@ def seal(paths: RunPaths, run: Run, *, keep_spool: bool = False) -> Sealed:
 
 
 def _require_spool(paths: RunPaths, run: Run) -> None:
-    """Refuse to seal a run that has lost its rows: its record counts rows, but there are neither rows nor a spool."""
+    """Raise an error if the run has lost its rows: its record counts rows, but there are neither rows nor a spool."""
     counted = rows_counted(run)
     if (run.sealed is not None or counted) and not is_there(paths.spool):
         raise RunFolderError(
@@ -136,7 +138,7 @@ def _require_spool(paths: RunPaths, run: Run) -> None:
 
 
 def rows_counted(run: Run) -> int:
-    """Return how many rows the record counts: the sealed rows, or else the rows in the workers' frames."""
+    """Return how many rows the record counts: the sealed rows, or the rows in the workers' frames if there are none."""
     return run.sealed.rows if run.sealed is not None else sum(worker.rows_received for worker in run.workers)
 
 
@@ -155,10 +157,10 @@ def fingerprint(paths: RunPaths) -> SealedFile:
 
 
 def difference(paths: RunPaths, run: Run) -> str:
-    """Return how the rows' file differs from the record, as a sentence without a full stop; "" if it does not.
+    """Return how the file of the rows differs from the record, as a sentence without a full stop; "" if it does not.
 
-    The record of an older run has no fingerprint of the file. Then only the number of rows is compared, and only if
-    every row was accounted for.
+    The record of an older run has no fingerprint of the file. Then only the number of rows is compared, and only if no
+    row was missing.
 
     Raises:
         RunFolderError: the file cannot be read.
@@ -175,11 +177,11 @@ def difference(paths: RunPaths, run: Run) -> str:
 
 
 def recount(run: Run, workers: dict[str, SpooledRows], in_flight: dict[str, int]) -> None:
-    """Correct a record whose writer was killed: the rows that each worker sent, and the most that can be missing.
+    """Correct a record whose writer was killed: the number of rows that each worker sent, and how many may be missing.
 
-    The bound includes the rows known to be missing. If a worker did not report its count, the bound also includes the
-    requests that it had in flight at its last report, and its densest flush, once for every second from its last row to
-    the end of the run (at least UNHEARD_FLUSHES times).
+    This upper bound includes the rows that are known to be missing. If a worker did not report its count, the bound
+    also includes the requests that it had in flight at its last report, and, for every second from its last row to the
+    end of the run (at least UNHEARD_FLUSHES times), as many rows as its largest frame.
 
     Args:
         run: the record, changed in place.
@@ -212,7 +214,7 @@ def _unheard_flushes(run: Run, worker: WorkerRecord, spooled: SpooledRows) -> in
 
 
 def _spooled(reader: SpoolReader, run: Run, workers: dict[str, SpooledRows]) -> Iterator[pa.Table]:
-    """Yield the spool's valid rows, clock offsets applied, in tables of about ROW_GROUP_ROWS; none without a spool.
+    """Yield the spool's valid rows, with corrected clocks, in tables of about ROW_GROUP_ROWS; none without a spool.
 
     Raises:
         RunFolderError: the spool cannot be read.

@@ -6,10 +6,10 @@ from .folder import RunFolder
 
 
 def mean_server_ms(folder: RunFolder) -> float | None:
-    """Return the mean processing time that the service itself reports; None if it reports none.
+    """Return the mean processing time that the service itself reports; None if it does not report any.
 
-    Formula: Σ server_us / n. Population: rows with `server_us`. Unit: ms. Not included: queueing before the service
-    starts its own measurement.
+    Formula: Σ server_us / n. Population: rows with `server_us`. Unit: ms. The time in a queue before the service starts
+    its own measurement is not included.
 
     Raises:
         RunFolderError: the rows cannot be read.

@@ -17,12 +17,12 @@ if TYPE_CHECKING:  # slow to import, and needed only by the readers of rows
 
 
 class SideFolder(RunFolder):
-    """A run's folder that returns only the rows of one side, and has separate cloud series for the side.
+    """A run's folder that returns only the rows of one side, and has the cloud series of this side.
 
     Args:
         folder: the run's folder.
-        side: 1 or 2, index into SIDES.
-        revision: the side's revision, if both sides are one service. Only its series are then fetched.
+        side: 1 or 2, an index into SIDES.
+        revision: the side's revision, if both sides are revisions of one service. Only its series are then fetched.
     """
 
     share = 0.5
@@ -39,7 +39,7 @@ class SideFolder(RunFolder):
         return self.path / SIDE_METRICS[self.side - 1]
 
     def read_metrics(self) -> pd.DataFrame | None:
-        """Return the side's series as a DataFrame, with a column `side` like that of the rows."""
+        """Return the side's series as a DataFrame, with a column `side` that has the same values as in the rows."""
         found = super().read_metrics()
         return None if found is None else found.assign(side=SIDES[self.side])
 
@@ -56,7 +56,7 @@ class SideFolder(RunFolder):
             yield batch.filter(of_side).select(wanted)
 
     def of_side(self, run: Run) -> Run:
-        """Return a run's record for one side: with the side's target, the side's name and half of the planned users."""
+        """Return a run's record for one side, with the side's target and name, and half of the planned users."""
         record = run.sides[self.side - 1]
         plan = [point.model_copy(update={"users": point.users * self.share}) for point in run.scenario.plan]
         return run.model_copy(
@@ -70,7 +70,7 @@ class SideFolder(RunFolder):
 
 
 def sides_of(folder: RunFolder, run: Run) -> list[tuple[RunFolder, Run]]:
-    """Return a run's sides, each as a folder with its record; the run itself if it has one target."""
+    """Return the sides of a run, each as a folder with its record; if the run has one target, return the run itself."""
     if not run.sides:
         return [(folder, run)]
     first, second = (side.target for side in run.sides)

@@ -1,4 +1,4 @@
-"""Take the answers to a scenario's first requests before the load, so that the run can compare answers with them."""
+"""Collect the answers to a scenario's first requests before the load, so that the run can compare answers with them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .options import RunOptions
 class Answers:
     """The answers from before the load: their file for the master, and their entry in the run's record.
 
-    Both are None if no answers were taken.
+    Both are None if no answers were collected.
     """
 
     file: Path | None = None
@@ -31,11 +31,11 @@ class Answers:
 def answers_before(
     options: RunOptions, plan: Scenario, target: Target, *, host: str | None, console: Console
 ) -> Iterator[Answers]:
-    """Take the answers to the scenario's first requests if answers are to be compared.
+    """Collect the answers to the scenario's first requests if answers should be compared.
 
     Their file exists while the block lasts.
 
-    A run with two targets compares the targets with each other, so no answers are taken.
+    A run with two targets compares the targets with each other, so no answers are collected.
 
     Raises:
         FleetError: no answers can be compared.
@@ -43,7 +43,9 @@ def answers_before(
     if not (options.check_answers or plan.checks_answers) or options.target.sides:
         yield Answers()
         return
-    doing = "taking answers before the load: the scenario's first requests, alone, each twice (up to 45 s)"
+    doing = (
+        "collecting reference answers: the scenario's first requests are sent one at a time, each twice (up to 45 s)"
+    )
     with temporary_folder("answers") as folder:
         file = folder / "answers"
         asked = {name: getattr(options, name) for name in ("user_classes", "tags", "exclude_tags", "arguments")}

@@ -1,4 +1,4 @@
-"""Ask before load leaves this machine, and limit its cost."""
+"""Ask before load is sent to another machine, and limit its cost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..recording.run import TargetRecord
 from ..recording.service_time import mean_server_ms
 
 PROJECT_EVERY_S = 5.0
-"""Interval between projections of a run's cost. The first seconds contain too little data."""
+"""Interval between projections of a run's cost. In the first seconds there is too little data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Budget:
 
     Attributes:
         costs: the cost model of the target.
-        load: the planned load; its plan is empty if the scenario's plan is not known before it runs.
+        load: the planned load; its plan is empty if the scenario's plan is not known before the run.
         max_usd: the limit; None for no limit.
     """
 
@@ -69,7 +69,7 @@ def measured_service(runs: Path, target: TargetRecord) -> tuple[float | None, st
         try:
             folder.ensure_sealed()
             found_ms = mean_server_ms(folder)
-        except RunFolderError:  # still running, or damaged
+        except RunFolderError:  # the run is still in progress, or damaged
             continue
         return (None, "") if found_ms is None else (found_ms / 1000, f"measured: the mean server time of {run.id}")
     return None, ""
@@ -84,9 +84,9 @@ def confirm_leaving(
     budget: Budget | None = None,
     share: float = 1.0,
 ) -> None:
-    """Print what a run will send and cost, and ask before load leaves this machine.
+    """Print how many requests a run will send and what it will cost, and ask before load is sent to another machine.
 
-    `share` is the part of the load that goes to this target.
+    `share` is the part of the load that is sent to this target.
 
     Raises:
         UsageError: the run costs more than allowed, the answer was no, or there is no terminal to ask.
@@ -118,8 +118,8 @@ def _estimated(budget: Budget, console: Console) -> str:
     if not budget.load.plan:
         hour = budget.costs.estimate(dataclasses.replace(budget.load, duration_s=3600.0))
         console.warn(
-            "the cost cannot be estimated: the scenario has a load shape of its own, whose length and "
-            f"users are not known before it runs. At most ${hour.most_usd:.2f} an hour for the instances."
+            "the cost cannot be estimated: the scenario has its own load shape, whose duration and users are not "
+            f"known before the run. At most ${hour.most_usd:.2f} an hour for the instances."
         )
         return " for an unknown price"
     found = budget.costs.estimate(budget.load)
@@ -128,8 +128,8 @@ def _estimated(budget: Budget, console: Console) -> str:
         console.say(f"  {assumption}")
     if budget.max_usd is not None and found.usd > budget.max_usd:
         raise UsageError(
-            f"`--max-cost {budget.max_usd:g}`: the run is estimated at ${found.usd:.2f}. Shorten it with --duration, "
-            "lower it with --users, or allow more."
+            f"`--max-cost {budget.max_usd:g}`: the run is estimated at ${found.usd:.2f}. Shorten the run with "
+            "--duration, use fewer --users, or allow a higher cost."
         )
     return f" for about ${found.usd:.2f}"
 
@@ -137,9 +137,9 @@ def _estimated(budget: Budget, console: Console) -> str:
 class CostGuard:
     """An abort condition that ends the run when its projected cost exceeds the limit.
 
-    The projection uses the data of the run so far: requests per user, server time and latency. A service that is slower
-    than estimated costs more, although it gets fewer requests. If the scenario's plan is not known, the cost so far
-    counts instead.
+    The projection uses the data of the run so far: requests per user, server time and latency. If a service is slower
+    than estimated, the run costs more, although the service gets fewer requests. If the scenario's plan is not known,
+    the cost so far is compared with the limit instead.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -148,7 +148,7 @@ class CostGuard:
         self._latency, self._server = _Mean(), _Mean()
 
     def __call__(self, snapshot: ProgressSnapshot, new: tuple[Recent, ...]) -> str | None:
-        """Return why the run is to end; None if it goes on."""
+        """Return why the run should end; None if it should continue."""
         limit = self._budget.max_usd
         for recent in new:
             self._latency.add(recent.latency_us)

@@ -24,18 +24,19 @@ class HostDecision:
 
 
 def decide_hosts(plan: Scenario, target: str | None, *, override: bool) -> HostDecision:
-    """Return whether the target replaces the classes' own hosts. Refuse if requests would go to the wrong server.
+    """Return whether the target replaces the classes' own hosts.
 
-    Classes that all name the same host get the target instead, and a message says so. If they name several hosts,
-    replacing them would send one server's requests, with their credentials, to another server.
+    Raise an error if requests would be sent to the wrong server. If all classes name the same host, the target replaces
+    it, and a message says so. If they name several hosts, replacing them would send one server's requests, with their
+    credentials, to another server.
 
     Args:
         plan: the scenario.
         target: the value of `--target`: a URL or a platform's name; None for `--target none`.
-        override: whether everything is sent to the target anyway.
+        override: whether all requests are sent to the target anyway.
 
     Raises:
-        UsageError: the classes name several hosts, or a class needs a host and has none.
+        UsageError: the classes name several hosts, or a class needs a host and has no host.
     """
     named = {name: host for name, host in plan.hosts.items() if host}
     if target is None:
@@ -53,9 +54,10 @@ def decide_hosts(plan: Scenario, target: str | None, *, override: bool) -> HostD
     called = {_plain(host or target) for host in plan.hosts.values()}
     if len(called) > 1:
         raise UsageError(
-            f"`--target {target}`: the user classes of {plan.path.name} name hosts of their own, {_listed(named)}, and "
-            "requests meant for one would go to another. `--target none` leaves each class its host, "
-            f"`--override-hosts` sends all to the target, `--user-class {next(iter(plan.hosts))}` runs it alone."
+            f"`--target {target}`: the user classes of {plan.path.name} name their own hosts, {_listed(named)}, so "
+            f"requests for one host would be sent to another. `--target none` lets each class use its own host, "
+            f"`--override-hosts` sends all requests to the target, `--user-class {next(iter(plan.hosts))}` runs only "
+            "this class."
         )
     return HostDecision(replaces=True, sentence=f"{target} replaces {_listed(others)}")
 
@@ -64,7 +66,7 @@ def with_scheme(options: RunOptions, plan: Scenario) -> RunOptions:
     """Add `http://` to a target given as HOST:PORT if a user class uses HTTP, and return the options.
 
     Raises:
-        UsageError: every user class uses HTTP, and the target another protocol.
+        UsageError: every user class uses HTTP, but the target uses another protocol.
     """
     url = options.target.url
     if url is None or not plan.http_classes:

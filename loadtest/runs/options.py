@@ -22,7 +22,7 @@ from ..platforms.base import SideOptions, TargetOptions
 from ..platforms.registry import INTERLEAVED, URL, names, platform_of
 
 MOST_USERS = 10_000_000
-"""Larger numbers are typing errors: a machine can run some 10,000 users."""
+"""Larger numbers are typing errors, because a machine can run only about 10,000 users."""
 
 LONGEST_S = 365 * 86_400.0
 
@@ -34,22 +34,18 @@ class RunOptions:
     Attributes:
         platform: the kind of the platform under load.
         target: the target's options.
-        users, spawn_rate, duration_s: replace the scenario's own values; None keeps them.
-        user_classes, tags, exclude_tags: the parts of the scenario to run; empty for all.
-        shape: the name of the load shape if the scenario has several; `none` to run without one.
-        arguments: the scenario's own arguments.
-        override_hosts: whether to send everything to the target, even if the user classes name other hosts.
-        fleet: the processes that make the load.
-        objectives: objectives in addition to the scenario's own.
-        default_objective: whether to imply an objective on errors if none bounds them.
-        stop_on: conditions that end the run early.
-        check: whether to end the run if all first answers of an endpoint fail.
-        check_answers: whether to compare answers under load with those before it, also for user classes without
-            `check_answers`.
+        users, spawn_rate, duration_s: these replace the scenario's own values; None keeps the scenario's values.
+        user_classes, tags, exclude_tags: the parts of the scenario to run; empty for all. shape: the name of the load
+        shape if the scenario has several; `none` to run without one. arguments: the scenario's own arguments.
+        override_hosts: whether to send all requests to the target, even if the user classes name other hosts. fleet:
+        the processes that make the load. objectives: objectives in addition to the scenario's own. default_objective:
+        whether to add an objective on errors if no objective limits them. stop_on: conditions that end the run early.
+        check: whether to end the run if all first answers of an endpoint fail. check_answers: whether to compare
+            answers under load with reference answers, also for user classes without `check_answers`.
         answer_check: how answers are compared, in addition to the classes' own settings.
-        prices: fields of `core.prices.Prices` that replace the listed ones.
-        max_usd: the highest cost; None for no limit.
-        yes: whether load may leave this machine without asking.
+        prices: fields of `core.prices.Prices` that replace the list prices.
+        max_usd: the maximum cost; None for no limit.
+        yes: whether load may be sent to another machine without asking.
         runs: the folder in which the run's folder is made.
         margins: how much slower the second of two targets may be.
         until_decided: whether a run with two targets ends as soon as its margins are decided.
@@ -83,7 +79,7 @@ class RunOptions:
     until_decided: bool = False
 
 
-def parse_options(  # long because each option takes one line in the parameters and one in the result
+def parse_options(  # long, because each option takes one line in the parameters and one in the result
     *,
     scenario: str,
     target: str = "local",
@@ -125,7 +121,7 @@ def parse_options(  # long because each option takes one line in the parameters 
 ) -> RunOptions:
     """Return the options of a run.
 
-    Names and values are those of `lt run`; `target_options` are those of `TargetOptions`.
+    The names and values are the same as in `lt run`; `target_options` are the fields of `TargetOptions`.
 
     Raises:
         UsageError: an option is wrong; the message names it and says what to do.
@@ -144,9 +140,7 @@ def parse_options(  # long because each option takes one line in the parameters 
         else _target(target, target_options)
     )
     if max_cost is not None and not platform_of(platform).capabilities.bills:
-        raise UsageError(
-            f"`--max-cost {max_cost:g}`: only a platform that bills (`--target cloud`) has a cost to limit."
-        )
+        raise UsageError(f"`--max-cost {max_cost:g}`: valid only with a platform that bills (`--target cloud`).")
     local, total = _workers(workers, expect_workers)
     _check_numbers(
         users=users, spawn_rate=spawn_rate, max_cost=max_cost, bind=bind, ports={"--port": port, "--ui": ui or 0}
@@ -211,7 +205,7 @@ def _check_numbers(
 
 
 def parse_duration(text: str, *, option: str) -> float:
-    """Return whole seconds from `90`, `90s`, `2m`, `1h30m` or `1.5m`, because Locust accepts no fractions.
+    """Return whole seconds from `90`, `90s`, `2m`, `1h30m` or `1.5m`. Locust does not accept fractions of a second.
 
     Raises:
         UsageError: the text has another form, or is not above 0.
@@ -221,7 +215,9 @@ def parse_duration(text: str, *, option: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= LONGEST_S or seconds % 1:
-        raise UsageError(f"`{option} {text}`: give a length such as 90s, 2m or 1h30m, in whole seconds, up to a year.")
+        raise UsageError(
+            f"`{option} {text}`: give a duration such as 90s, 2m or 1h30m, in whole seconds, up to a year."
+        )
     return seconds
 
 
@@ -242,13 +238,16 @@ def _workers(workers: int | None, expect_workers: int | None) -> tuple[int, int]
     local = max(1, (os.cpu_count() or 2) - 1) if workers is None else workers
     total = expect_workers if expect_workers is not None else local
     if workers is None and expect_workers is not None:
-        local = 0  # if workers join from other machines, they usually should do the work
+        local = 0  # if workers join from other machines, these should usually do the work
     if local < 0 or total < 1:
         raise UsageError(
-            f"`--workers {local}`: must be at least 1, unless workers join from elsewhere with --expect-workers."
+            f"`--workers {local}`: must be at least 1, unless workers join from other machines with --expect-workers."
         )
     if total < local:
-        raise UsageError(f"`--expect-workers {total}`: includes the {local} on this machine; give at least {local}.")
+        raise UsageError(
+            f"`--expect-workers {total}`: the number includes the {local} workers on this machine; give "
+            f"at least {local}."
+        )
     return local, total
 
 
@@ -298,7 +297,7 @@ def _side(mark: str, text: str) -> SideOptions:
     url = parse_base_url(text, option=mark, instead="`local`, a command in quotes (`--command`), or ")
     url = url if "://" in url else f"http://{url}"
     if not url.startswith(("http://", "https://")):
-        raise UsageError(f"`{mark} {text}`: a side is called over http:// or https://.")
+        raise UsageError(f"`{mark} {text}`: a side needs a URL with http:// or https://.")
     return SideOptions(name=f"{mark} {url.partition('://')[2]}", platform=URL, options=TargetOptions(url=url))
 
 

@@ -38,10 +38,10 @@ def open_record(
     prices: Mapping[str, object],
     answer_check: AnswerCheckRecord | None = None,
 ) -> RunFolder:
-    """Make the run's folder with a `run.json` of outcome `running`, and reserve space to record how the run ends.
+    """Create the run's folder with a `run.json` whose outcome is `running`, and reserve space to record the run's end.
 
     Raises:
-        RunFolderError: it cannot be written; no folder is left.
+        RunFolderError: the folder cannot be written; no folder is left behind.
     """
     import psutil
 
@@ -90,7 +90,7 @@ def open_record(
 def _choices(options: RunOptions) -> dict[str, object]:
     """Return which parts of the scenario were chosen.
 
-    Its own arguments are left out, because they may contain secrets.
+    The scenario's own arguments are left out, because they may contain secrets.
     """
     names = ("user_classes", "shape", "tags", "exclude_tags", "override_hosts")
     return {name: value for name in names if (value := getattr(options, name))}
@@ -108,7 +108,7 @@ def close_record(folder: RunFolder, *, interrupted: bool, reasons: tuple[str, ..
 
     Raises:
         RunFolderError: the rows cannot be written (a full disk). The run's record says so, the rows stay in the spool,
-            and the next reader seals them.
+            and the next command that reads the run seals them.
     """
     run = folder.read_run()
     run.end = datetime.now(UTC)
@@ -150,7 +150,9 @@ def recorded_command(argv: Sequence[str], secret_options: Collection[str]) -> li
         elif has_value and option in secret_options:
             kept.append(f"{option}={MARK}")
         elif before.startswith("-") and "=" not in before and not argument.startswith("-"):
-            kept.append(redact(f"{before}={argument}").removeprefix(f"{before}="))  # option and value are two arguments
+            kept.append(
+                redact(f"{before}={argument}").removeprefix(f"{before}=")
+            )  # the option and its value are two arguments
         else:
             kept.append(redact(argument))
         before = argument

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 
 Goals = Callable[[Sequence[Point]], tuple[AbortCondition, ...]]
-"""A function that takes the points of the plan (empty if unknown) and returns the goals: conditions that end the run as
-complete."""
+"""A function that takes the points of the plan (empty if the plan is not known) and returns the goals, which are
+conditions that end the run as complete."""
 
 
 def no_goals(points: Sequence[Point]) -> tuple[AbortCondition, ...]:
@@ -51,7 +51,7 @@ class RunResult:
         record: the content of its `run.json`.
         interrupted: whether the user ended it.
         aborted: whether an abort condition ended it.
-        failing: the endpoints whose first answers all failed, if that ended the run.
+        failing: the endpoints whose first answers all failed, if this ended the run.
     """
 
     folder: RunFolder
@@ -66,8 +66,8 @@ def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = n
 
     Args:
         options: the options from `parse_options`.
-        console: prints messages and asks questions. Without one, messages go to the `loadtest` logger, and load that
-            would leave this machine is refused unless the options say yes.
+        console: prints messages and asks questions. Without one, messages go to the `loadtest` logger, and a run that
+            would send load to another machine is rejected unless the options say yes.
         goals: takes the scenario's plan; returns conditions that end the run as complete.
 
     Raises:
@@ -123,14 +123,14 @@ def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = n
 
 
 def never_steady(objectives: Sequence[Objective], points: Sequence[Point]) -> str:
-    """Return a message that objectives on the steady phase cannot be judged, because the plan has none; else ""."""
+    """Return a message if objectives on the steady phase cannot be judged, as the plan has no such phase; else ""."""
     steady = steady_s(points)
     asked = [objective.text for objective in objectives if objective.phase == "steady"]
     if not asked or not points or (steady is not None and steady[1] - steady[0] >= STEADY_AT_LEAST_S):
         return ""
     return (
-        f"{'; '.join(asked)}: cannot be judged, because the plan does not hold its maximum for {STEADY_AT_LEAST_S} s "
-        "and so has no steady phase. Run longer (--duration), or ramp faster (--spawn-rate)."
+        f"{'; '.join(asked)}: cannot be judged, because the plan does not stay at its maximum for {STEADY_AT_LEAST_S} "
+        "s and so has no steady phase. Use a longer --duration or a higher --spawn-rate."
     )
 
 
@@ -150,7 +150,7 @@ def _require_two_users(options: RunOptions, plan: Scenario) -> None:
     """Check that a run against two targets has a user for each target, and a user class that can call both targets.
 
     Raises:
-        UsageError: it does not.
+        UsageError: the number of users or the user classes are not sufficient.
     """
     if not options.target.sides:
         return
@@ -179,7 +179,7 @@ def _planned(options: RunOptions, console: RunConsole) -> Scenario:
 
 
 def _named(options: RunOptions) -> str | None:
-    """Return the target as the options name it, a URL or a platform; None if the scenario's own hosts are used."""
+    """Return the target as named in the options, a URL or a platform; None if the scenario's own hosts are used."""
     return options.target.url or options.platform if platform_of(options.platform).has_own_address else None
 
 
@@ -196,7 +196,7 @@ def _ask_before_looking(options: RunOptions, plan: Scenario, console: RunConsole
 def _agreed(
     platform: Platform, options: RunOptions, plan: Scenario, target: Target, console: RunConsole
 ) -> Budget | None:
-    """Ask about the load and its cost, unless the user has already agreed to the URL.
+    """Ask whether to send the load, and state its cost, unless the user has already agreed to send load to the URL.
 
     Return the budget, if there is one.
     """
@@ -229,7 +229,7 @@ def _agreed_on_half(
 def _recorded(
     options: RunOptions, plan: Scenario, target: Target, where: str, answers: AnswerCheckRecord | None
 ) -> RunFolder:
-    """Make the run's folder. `where` names the target that its users call."""
+    """Create the run's folder. `where` names the target that the users call."""
     objectives = (*plan.objectives, *(objective.text for objective in options.objectives))
     return open_record(
         options.runs,
@@ -266,10 +266,10 @@ def _driven(
 
 
 def _invite(options: RunOptions, target: Target, fleet: Fleet, console: RunConsole) -> None:
-    """Print how the other workers join, and what they need for a private service."""
+    """Print how the other workers can join, and what they need for a private service."""
     if target.environment:
         console.warn(
-            "the service is private, and workers on other machines get no token from this one: start "
+            "the service is private, and workers on other machines get no token from this machine: start "
             "them with LT_TOKEN_AUDIENCE on machines with a service account (docs/distributed.md)."
         )
     console.say(

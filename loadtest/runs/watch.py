@@ -1,4 +1,4 @@
-"""Watch a run to its end: show its progress, stop it if a condition holds, and pass Ctrl-C on."""
+"""Watch a run to its end: show its progress, stop it if a condition holds, and pass on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 LOOK_EVERY_S = 0.25
 
 EARLY_S = 1.0
-"""A run that its scenario ends this close to the planned end counts as complete."""
+"""If the scenario ends a run this close to the planned end, the run counts as complete."""
 
 LISTENER_RAISED = 2
 """The exit status of Locust after a listener has raised an error."""
 
 AbortCondition = Callable[[ProgressSnapshot, tuple[Recent, ...]], str | None]
-"""A function that is called at every look with the run's state and new rows. If it returns a sentence, the run ends for
-that reason."""
+"""A function that is called each time the run is evaluated, with its state and its new rows. If it returns a sentence,
+the run ends for this reason."""
 
 
 class ProgressView(Protocol):
     """The interface for showing the progress of a run."""
 
     def show(self, look: Look, *, ending: bool) -> None:
-        """Show the state of the run. This is called at every look."""
+        """Show the state of the run. This is called each time the run is evaluated."""
 
     @property
     def stop_asked(self) -> bool:
-        """Whether the viewer has asked to end the run."""
+        """Whether the person at the display has asked to end the run."""
 
 
 class RunConsole(Console, Protocol):
@@ -49,7 +49,7 @@ class RunConsole(Console, Protocol):
     def progress(
         self, folder: RunFolder, planned_s: float | None, *, expect_workers: int
     ) -> AbstractContextManager[ProgressView]:
-        """Show a run's progress while the block lasts; `planned_s` is its planned length, if known."""
+        """Show a run's progress while the block lasts; `planned_s` is its planned duration, if it is known."""
 
 
 class _Unseen:
@@ -119,7 +119,7 @@ def watch(
     Args:
         fleet: the started fleet.
         folder: the run's folder.
-        planned_s: its planned length, if known.
+        planned_s: its planned duration, if it is known.
         abort_conditions: conditions that end the run early; it is then not complete.
         console: shows the progress.
         goals: conditions that end the run as complete.
@@ -168,9 +168,10 @@ def watch(
 
 
 def _recorded_until_s(elapsed_s: float | None, last: Look) -> float | None:
-    """Return how long the load lasted: until the last look, or until the last row or line recorded after that look.
+    """Return how long the load lasted: until the last evaluation, or until the last row or line recorded after it.
 
-    On a busy machine, seconds may pass between two looks. Then only the workers' reports show that the load went on.
+    On a busy machine, seconds may pass between two evaluations. Then only the workers' reports show that the load
+    continued.
     """
     begin_ns = last.snapshot.load_start_ns
     if begin_ns is None:
@@ -191,7 +192,7 @@ def _ended_with(code: int) -> str:
 
 
 def _is_known(code: int, run: Run) -> bool:
-    """Whether the run's record already explains this exit status of the master, and no row is missing because of it.
+    """Whether the run's record already explains this exit status of the master, and the exit has lost no row.
 
     The record explains the scenario's own exit code, and an exception in a listener of the master, which it lists as a
     task error.
@@ -229,5 +230,5 @@ def _clock(seconds: float) -> str:
 def _first_reason(
     abort_conditions: tuple[AbortCondition, ...], snapshot: ProgressSnapshot, new: tuple[Recent, ...]
 ) -> str | None:
-    """Return the sentence of the first condition that holds. The conditions after it are not evaluated."""
+    """Return the sentence of the first condition that holds. The conditions after this one are not evaluated."""
     return next(filter(None, (condition(snapshot, new) for condition in abort_conditions)), None)

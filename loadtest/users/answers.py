@@ -1,4 +1,4 @@
-"""Compare answers under load with the answers that the same requests got before the load."""
+"""Compare answers under load with the answers to the same requests before the load."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..core.answers import AnswerCheck, WrongAnswerError, differences
 from ..core.redaction import redact
 
 MAX_EXAMPLES = 5
-"""Number of differing answers that a worker keeps in full."""
+"""Number of wrong answers that a worker keeps in full."""
 
 MAX_EXAMPLE_CHARS = 2_000
 
@@ -24,11 +24,11 @@ MAX_HEADS = 10_000
 
 @dataclass(slots=True)
 class CheckedEndpoint:
-    """An endpoint of the reference.
+    """An endpoint that has reference answers.
 
     Attributes:
         references: how many of its requests have a reference answer.
-        left_out: why some of the sent requests have none, as a sentence; "" if all have one.
+        left_out: why some of the sent requests have no reference answer, as a sentence; "" if all have one.
     """
 
     method: str
@@ -49,9 +49,9 @@ class Expected:
 
 @dataclass(slots=True)
 class Reference:
-    """The answers before the load, by the digest of the request's head and by its body.
+    """The answers before the load, indexed by the digest of the request's head and by the request's body.
 
-    A head consists of method, URL and headers, including cookies. Two requests whose headers differ are different
+    A head consists of method, URL and headers, including cookies. Requests with different headers count as different
     requests. Only the digest of a head is kept and sent, because a head may contain credentials.
     """
 
@@ -102,7 +102,7 @@ class AnswerWatch(Protocol):
     """The interface for checking every successful answer of this process's users."""
 
     def look(self, head: bytes, body: bytes, status: int, content: bytes | None, source: Any) -> Exception | None:
-        """Return why the answer is wrong; None if it is not.
+        """Return why the answer is wrong; None if it is not wrong.
 
         Args:
             head: method, URL and headers, in the client's own form.
@@ -116,7 +116,7 @@ class AnswerWatch(Protocol):
 
 @dataclass(slots=True)
 class WrongAnswer:
-    """One differing answer. All its texts are bounded and contain no secrets."""
+    """One differing answer. All texts that it keeps have a limited length and contain no secrets."""
 
     method: str
     name: str
@@ -128,7 +128,7 @@ class WrongAnswer:
 
 
 class AnswerChecker:
-    """Compare each answer whose request is in the reference. This takes 0.3 µs if nothing differs.
+    """Compare each answer for whose request there is a reference answer. This takes 0.3 µs if nothing differs.
 
     Attributes:
         checked: number of answers compared so far, by endpoint of the reference.
@@ -143,7 +143,7 @@ class AnswerChecker:
         self._bodies: dict[bytes, dict[bytes, Expected]] = {}
 
     def look(self, head: bytes, body: bytes, status: int, content: bytes | None, source: Any) -> Exception | None:
-        """Return why the answer is wrong; None if it is as expected or the request is not in the reference."""
+        """Return why the answer is wrong; None if it is as expected or there is no reference answer."""
         del source
         try:
             expected = self._bodies[head].get(body)
@@ -182,13 +182,13 @@ class AnswerChecker:
 
 
 def _masked(field: str, value: str, *, lead: bool = True) -> str:
-    """Return a field's value; if the field's name says that it is a secret, leave the value out."""
+    """Return a field's value; if the field's name says that it is a secret, leave out the value."""
     text = redact(f"{field}: {value}")
     return text if lead else text.removeprefix(f"{field}: ")
 
 
 def shown(content: bytes) -> str:
-    """Return a body in the form in which it may be kept: text of bounded length, without secrets."""
+    """Return a body in the form in which it may be kept: text of limited length, without secrets."""
     text = redact(content[: 4 * MAX_EXAMPLE_CHARS].decode("utf-8", "replace"))
     text = "".join(char if char.isprintable() or char == " " else " " for char in text)
     return text if len(text) <= MAX_EXAMPLE_CHARS else text[: MAX_EXAMPLE_CHARS - 1] + "…"
@@ -197,8 +197,8 @@ def shown(content: bytes) -> str:
 _ATTRIBUTE = "lt_answers"
 
 BEARER_ATTRIBUTE = "lt_bearer"
-"""The name of an attribute of Locust's environment. It holds the value of the Authorization header that `lt` adds, as
-bytes."""
+"""The name of an attribute of Locust's environment. The attribute contains the value of the Authorization header that
+`lt` adds, as bytes."""
 
 
 def attach(environment: object, watch: AnswerWatch | None) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # importing locust patches the whole process
 class FastClient(Performer):
     """An HTTP/1.1 client for one host, with keep-alive, plain or TLS. Any number of greenlets may use it at once.
 
-    docs/users.md says where it behaves like FastHttpUser's client, and what it refuses.
+    docs/users.md says where it behaves like FastHttpUser's client, and which features it rejects.
 
     Attributes:
         user: the user that owns the client; None if it was created without one.
@@ -65,7 +65,7 @@ class FastClient(Performer):
 
     @property
     def client(self) -> NoReturn:
-        """Refuse, because this client wraps no other client."""
+        """Raise an error, because this client wraps no other client."""
         raise AttributeError(f"client.client: FastUser's client wraps no other client; use close(). {SEE}.")
 
     def close(self) -> None:
@@ -143,10 +143,10 @@ class FastClient(Performer):
         return self.request("OPTIONS", url, **options)
 
     def iter_lines(self, url: str, method: str = "GET", **options: Any) -> NoReturn:
-        """Refuse, because responses are read completely, not as a stream."""
+        """Raise an error, because responses are always read completely and not as a stream."""
         raise TypeError(f"iter_lines({url!r}): {STREAMING}. {SEE}.")
 
-    def request(  # long because of its list of options, in the signature and in the docstring
+    def request(  # the function is long because of its list of options, in the signature and in the docstring
         self,
         method: str,
         url: str,
@@ -166,16 +166,16 @@ class FastClient(Performer):
         max_redirects: int | None = None,
         **unsupported: Any,
     ) -> Response:
-        """Send a request and return its answer. Without an answer, status_code is 0 and `error` says why.
+        """Send a request and return its answer. If there is no answer, status_code is 0 and `error` says why.
 
         Args:
             method: GET, POST, …
             url: a path below the user's host, or a whole URL on the same host.
             name: the name under which the request is recorded; by default `request_name` or the URL.
             data: the body: text, bytes, a file, an iterator of bytes, or a mapping (sent as a form).
-            catch_response: whether a `with` block judges the answer. (The return type always supports a `with`
-                block, as in Locust's own client.)
-            stream: must be False, because responses are read completely.
+            catch_response: whether a `with` block checks the answer. (The return type always supports a `with` block,
+                as in Locust's own client.)
+            stream: must be False, because responses are always read completely.
             headers: added to the client's headers.
             auth: user and password, for the Authorization header.
             json: the body, which is encoded as JSON; used only if `data` is empty.
@@ -186,7 +186,7 @@ class FastClient(Performer):
             files: sent as a multipart form, with the fields of `data`.
             timeout: seconds until the last byte of the answer, including connecting; by default `network_timeout`.
             max_redirects: by default the user's `max_redirects`.
-            unsupported: other options, which are refused.
+            unsupported: other options, which are rejected.
 
         Raises:
             TypeError: the client does not support an option, or the body cannot be sent.

@@ -16,20 +16,20 @@ import gevent
 from gevent.hub import get_hub
 
 MIN_WAIT_S = 20e-6
-"""A shorter wait would end before a timer could be set. The greenlet then continues at once, after letting others
-run."""
+"""A shorter wait would end before a timer could be set. In this case the greenlet lets others run once and
+continues."""
 
 CROWDED_PER_S, HOLD_S = 1_500.0, 0.3e-3
-"""If CROWDED_PER_S or more greenlets become due per second, wakes are at least HOLD_S apart. A wake costs 10 to 17
-µs, more than the work of a greenlet between two waits. At 3,000/s one wake serves two greenlets, one of which is up to
-0.3 ms late."""
+"""If CROWDED_PER_S or more greenlets become due per second, wakes are at least HOLD_S apart. A wake costs 10 to 17 µs,
+more than the work of a greenlet between two waits. If 3,000 greenlets per second become due, one wake serves two
+greenlets, one of which is up to 0.3 ms late."""
 
 COUNTED = 64
-"""The rate is computed again after this many greenlets."""
+"""After this many greenlets, the rate is computed again."""
 
 AT_ONCE = 64
-"""At most this many greenlets run before the sockets are served. Otherwise a backlog would leave answers unread until
-it is processed."""
+"""At most this many greenlets run before the sockets are served. Without this limit, a backlog of greenlets would delay
+the reading of answers."""
 
 _CLOCK_MONOTONIC = 1  # the clock that time.perf_counter reads on Linux
 _TFD_NONBLOCK, _TFD_CLOEXEC, _TFD_TIMER_ABSTIME = 0o4000, 0o2000000, 1
@@ -72,7 +72,9 @@ class TimerFd:
             raise OSError("timerfd is Linux's")
         library = ctypes.CDLL(None, use_errno=True)
         try:
-            self._settime = ctypes.PyDLL(None).timerfd_settime  # it never blocks, and releasing the GIL would cost more
+            self._settime = ctypes.PyDLL(
+                None
+            ).timerfd_settime  # the call never blocks, and releasing the GIL would take longer than the call
             self.fileno = library.timerfd_create(_CLOCK_MONOTONIC, _TFD_NONBLOCK | _TFD_CLOEXEC)
         except AttributeError as error:
             raise OSError("this C library has no timerfd") from error
@@ -86,7 +88,7 @@ class TimerFd:
         """Become readable at `at_s` (`time.perf_counter()`), and not before."""
         seconds = int(at_s)
         self._value.seconds = seconds
-        self._value.nanoseconds = int((at_s - seconds) * 1e9) or 1  # 0 would turn the timer off
+        self._value.nanoseconds = int((at_s - seconds) * 1e9) or 1  # because 0 would turn off the timer
         self._settime(self.fileno, _TFD_TIMER_ABSTIME, self._reference, None)
 
     def close(self) -> None:
@@ -98,7 +100,7 @@ class Crowding:
     """Decide how far apart wakes are, from the number of greenlets woken recently.
 
     Attributes:
-        hold_s: 0, or HOLD_S once the last COUNTED greenlets came at CROWDED_PER_S or more.
+        hold_s: HOLD_S if the last COUNTED greenlets became due at a rate of CROWDED_PER_S or more, else 0.
     """
 
     __slots__ = ("_count", "_since_s", "hold_s")
@@ -120,8 +122,8 @@ class Clock:
 
     libev rounds its timers up to a millisecond, and every `gevent.sleep` has its own timer: the median greenlet is 0.6
     ms late. Here a timerfd wakes the loop exactly in time, and one wake serves all greenlets that are due. If many
-    greenlets become due, wakes are kept apart (Crowding). Without timerfd this is one timer of the event loop, with its
-    rounding.
+    greenlets become due, there is a minimum time between two wakes (Crowding). On a system without timerfd, this is one
+    timer of the event loop, with its rounding.
 
     Attributes:
         exact: whether there is a timerfd.
@@ -139,7 +141,7 @@ class Clock:
         self._hub = get_hub()
         self._now = now
         self._waiting: list[list[Any]] = []
-        """A heap of [due_s, number, greenlet]. The greenlet is None once it no longer waits."""
+        """A heap of [due_s, number, greenlet]. The greenlet is None if it no longer waits."""
         self._numbers = itertools.count()
         self._set_for_s = float("inf")
         self._held_until_s = 0.0
@@ -147,7 +149,9 @@ class Clock:
         self._timer: Timer | None = None
         self._watcher: Any = None
         if timerfd:
-            with contextlib.suppress(OSError):  # not Linux, a sandbox that forbids it, or no free file descriptor
+            with contextlib.suppress(
+                OSError
+            ):  # on other systems than Linux, in a sandbox that forbids it, or without a free file descriptor
                 self._timer = make_timer()
         self.exact = self._timer is not None
         self.on_wake: Callable[[float, float], None] | None = None
@@ -167,14 +171,14 @@ class Clock:
         try:
             self._hub.switch()
         finally:
-            entry[2] = None  # it was killed, or is already awake
+            entry[2] = None  # the greenlet was killed, or is already awake
 
     def sleep(self, seconds: float) -> None:
         """Let others run for this many seconds."""
         self.wait_until(self._now() + seconds)
 
     def close(self) -> None:
-        """Stop; no user may be waiting."""
+        """Stop the clock. No user may be waiting when this is called."""
         if self._watcher is not None:
             self._watcher.stop()
             self._watcher.close()
@@ -201,7 +205,7 @@ class Clock:
         count = 0
         while waiting and (waiting[0][2] is None or waiting[0][0] <= now_s):
             if count == AT_ONCE:
-                self._held_until_s = 0.0  # serve the sockets first, then continue with the rest at once
+                self._held_until_s = 0.0  # serve the sockets first, and then continue with the rest at once
                 break
             greenlet = heapq.heappop(waiting)[2]
             if greenlet is not None:
@@ -213,7 +217,9 @@ class Clock:
         else:
             self._set_for_s = float("inf")
             if self._timer is not None:
-                self._timer.set(self._now() + 3600.0)  # makes the file unreadable; reading the file would cost the same
+                self._timer.set(
+                    self._now() + 3600.0
+                )  # this makes the file unreadable; reading the file would take as long
 
 
 def clock() -> Clock:

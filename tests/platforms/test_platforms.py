@@ -57,7 +57,7 @@ def test_a_platform_refuses_unsupported_options(toy: None, tmp_path: Path) -> No
     """The cases: limits if the platform creates no service, a cost limit if it bills nothing, an unknown name."""
     for words, sentence in (
         ({"cpu": "1"}, r"`--cpu 1`: valid only where the run creates the service"),
-        ({"max_cost": 1.0}, r"`--max-cost 1`: only a platform that bills"),
+        ({"max_cost": 1.0}, r"`--max-cost 1`: valid only with a platform that bills"),
     ):
         with pytest.raises(UsageError, match=sentence):
             parse_options(scenario="ramp300", target="toy", **words)  # type: ignore[arg-type] # of the table above

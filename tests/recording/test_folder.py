@@ -124,7 +124,7 @@ def test_a_half_written_last_frame_is_left_out_and_the_spool_kept(tmp_path: Path
     run = folder.ensure_sealed()
     assert len(folder.read_rows(["start"])) == 30
     assert folder.spool.exists()
-    assert f"the spool is sound up to row 30: half a frame at byte {len(whole)}" in run.reasons
+    assert f"the spool is valid up to row 30: half a frame at byte {len(whole)}" in run.reasons
     assert folder.ensure_sealed().reasons == run.reasons
 
 

@@ -23,7 +23,10 @@ from loadtest.runs.options import parse_duration, parse_options
         ({"target": "http://x/?a=1"}, "give only the base URL"),
         ({"workers": 0}, "`--workers 0`: must be at least 1"),
         ({"workers": -1, "expect_workers": 2}, "`--workers -1`: must be at least 1"),
-        ({"workers": 3, "expect_workers": 2}, "`--expect-workers 2`: includes the 3 on this machine"),
+        (
+            {"workers": 3, "expect_workers": 2},
+            "`--expect-workers 2`: the number includes the 3 workers on this machine",
+        ),
         ({"users": 0}, "`--users 0`: must be at least 1"),
         ({"spawn_rate": 0.0}, "`--spawn-rate 0`: must be above 0 users/s"),
         ({"spawn_rate": float("nan")}, "`--spawn-rate nan`: must be above 0 users/s"),

@@ -70,7 +70,7 @@ def test_each_risky_limit_has_a_sentence_and_a_command(limits: Limits, name: str
     ("limits", "said"),
     [
         (Limits(instance_billing=True), "billed for instances"),
-        (Limits(gpu="1"), "GPUs (1 an instance)"),
+        (Limits(gpu="1"), "GPUs (1 per instance)"),
         (Limits(manual_instances=3), "3 instances are set by hand"),
     ],
 )
