@@ -8,7 +8,7 @@ from scenarios.loan.borrower import Borrower
 
 
 class Arrival(OpenLoopUser, Borrower):
-    """Sends one arrival per second on average; all users together make a Poisson process."""
+    """Starts one arrival per second on average; the arrivals of all users together are a Poisson process."""
 
     poisson = True
     wait_time = OpenLoopUser.wait_time

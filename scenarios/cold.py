@@ -8,7 +8,7 @@ from scenarios.loan.borrower import Borrower
 
 
 class Arrival(OpenLoopUser, Borrower):
-    """Sends one arrival per second, on an evenly spread grid."""
+    """Starts one arrival per second, on an evenly spread grid."""
 
     wait_time = OpenLoopUser.wait_time
 

@@ -1,1 +1,1 @@
-"""The service under test: a loan-default model behind HTTP. It contains nothing about load testing."""
+"""The service under test: a loan-default model behind HTTP. The package contains no code for load testing."""

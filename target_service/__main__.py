@@ -1,4 +1,4 @@
-"""Run the service as its image does: `python -m target_service`.
+"""Run the service in the same way as its image: `python -m target_service`.
 
 Environment variables: `HOST` (127.0.0.1), `PORT` (8080), and `ACCESS_LOG=1`, which writes a line of JSON per request.
 """
@@ -9,7 +9,9 @@ import os
 import sys
 from pathlib import Path
 
-if not __package__:  # run by its path, from any folder: import this file's package, not modules beside it
+if (
+    not __package__
+):  # if this file is run by its path, from any folder: import its package, and not the modules beside it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 

@@ -22,7 +22,7 @@ from target_service.together import Together, timed
 _JSON = "application/json"
 
 _MAX_BODY_BYTES = 1 << 20
-"""The largest body that is accepted; a full batch has a quarter of this size."""
+"""The maximum size of a body; a full batch has a quarter of this size."""
 
 
 Answer = Callable[[bytes], Awaitable[Response]]
@@ -66,7 +66,11 @@ def _documented(answers: dict[str, Answer], counts: Counts) -> FastAPI:
         description="Predicts whether a loan guaranteed by the US Small Business Administration is not paid back.",
         version="1",
         max_body_size=_MAX_BODY_BYTES,
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # by default read from the environment each time
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+        },  # by default, this is read from the environment at each call
     )
     app.add_exception_handler(RequestValidationError, _refuse)
 
@@ -99,10 +103,10 @@ def _documented(answers: dict[str, Answer], counts: Counts) -> FastAPI:
 
 
 class _Direct:
-    """Answer predictions before FastAPI sees them: its routing and middleware cost more than the prediction.
+    """Answer predictions before FastAPI sees them, because its routing and middleware take longer than the prediction.
 
-    Requests that it would answer differently from FastAPI (a large body, a body of unknown length) are passed on, like
-    all others.
+    Requests that this layer would answer differently from FastAPI (with a large body, or a body of unknown length) are
+    passed on, like requests to all other paths.
     """
 
     def __init__(self, app: ASGIApp, answers: dict[str, Answer]) -> None:
@@ -128,7 +132,7 @@ class _Direct:
 
 
 def _small(scope: Scope) -> bool:
-    """Whether the request's headers announce a body that is not too large."""
+    """Whether the request's headers state the length of the body, and the body is not too large."""
     for name, value in scope["headers"]:
         if name == b"content-length":
             return len(value) < 8 and value.isdigit() and int(value) <= _MAX_BODY_BYTES
@@ -150,7 +154,7 @@ async def _body(receive: Receive) -> bytes | None:
 def _straight(answer: Answer) -> type[APIRoute]:
     """Return a class of route that computes the answer from the body's bytes, on the event loop.
 
-    A prediction takes less than 0.1 ms of CPU; passing it to a thread would cost twice that in addition
+    A prediction takes less than 0.1 ms of CPU; passing it to a thread would take an additional 0.2 ms
     (benchmarks/service.py).
     """
 
@@ -178,7 +182,7 @@ async def _refuse(_request: Request, error: Exception) -> Response:
 
 
 def _is_small(value: object) -> bool:
-    """Whether the 422 answer may repeat a value. Objects, lists and integers beyond 64 bits are left out."""
+    """Whether the 422 answer may repeat a value. Objects, lists and integers of more than 64 bits are left out."""
     if isinstance(value, int):
         return -(1 << 63) <= value < 1 << 64
     return value is None or isinstance(value, str | float)

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from target_service.logs import AccessLog
 
 UNCOUNTED = frozenset({"/stats", "/healthz"})
-"""Paths for monitoring, which no count includes."""
+"""Paths for monitoring, which are not counted."""
 
 _OPENED = "target_service.opened"
 
@@ -32,7 +32,7 @@ class Counts:
 
 
 class Instance:
-    """The outermost ASGI layer: it counts, adds the two instance headers, and writes the access log if enabled."""
+    """The outermost ASGI layer: it counts requests, adds the instance headers, and writes the access log if enabled."""
 
     def __init__(self, app: ASGIApp, counts: Counts, *, access_log: AccessLog | None = None) -> None:
         self._app = app
@@ -43,13 +43,13 @@ class Instance:
         self._in_flight = 0
 
     def ready(self) -> None:
-        """Mark the instance as ready; its age counts from now."""
+        """Mark the instance as ready; its age is counted from now on."""
         self._ready_at_s = time.monotonic()
 
     def opened(self, scope: Scope) -> None:
         """Count a request as in flight.
 
-        The server calls this as soon as it has read a request's head. A count in `__call__` would miss requests that
+        The server calls this as soon as it has read a request's head. Counting in `__call__` would miss requests that
         wait for each other on the event loop.
         """
         scope[_OPENED] = True

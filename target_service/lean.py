@@ -1,13 +1,15 @@
 """Import CatBoost without pandas and scipy, which this service does not need.
 
-`import catboost` takes most of a cold start, and nearly all of that time goes to pandas and scipy.sparse. CatBoost's
-extension module always imports both, only to check whether an input is a DataFrame, a Series or a sparse matrix; a list
-is none of these. Therefore empty modules replace these two while CatBoost is imported: no object is an instance of
-their types, and creating an instance raises an exception. Afterwards the real modules can be imported as usual.
+`import catboost` takes most of a cold start, and nearly all of this time is spent on importing pandas and scipy.sparse.
+CatBoost's extension module always imports both, only to check whether an input is a DataFrame, a Series or a sparse
+matrix; a list is none of these. Therefore empty modules replace these two while CatBoost is imported: no object is an
+instance of their types, and creating an instance raises an exception. Afterwards the real modules can be imported as
+usual.
 
-benchmarks/cold_start.py measures the saved time. tests/target_service/test_predictions.py checks that the answers equal
-those with the full import to the last bit. If another version of CatBoost used more of pandas to predict from lists,
-that test would fail, and so would the warm-up prediction before the port opens, so no request would be affected.
+benchmarks/cold_start.py measures the saved time. tests/target_service/test_predictions.py checks that the answers are
+the same, to the last bit, as with the full import. If another version of CatBoost used more of pandas to predict from
+lists, that test would fail, and so would the warm-up prediction before the port opens, so no request would get a wrong
+answer.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ class Absent:
     """A type without instances."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
-        raise TypeError("CatBoost was imported without pandas and scipy (target_service/lean.py): give it lists.")
+        raise TypeError("CatBoost was imported without pandas and scipy (target_service/lean.py): pass lists to it.")
 
 
 class _StandIn(ModuleType):
@@ -45,7 +47,7 @@ def import_catboost() -> None:
         stand_ins["pandas"] = _StandIn("pandas")
     if "scipy.sparse" not in sys.modules and "scipy" not in sys.modules:
         scipy, sparse = _StandIn("scipy"), _StandIn("scipy.sparse")
-        scipy.sparse = sparse  # type: ignore[attr-defined]  # as importing a submodule does
+        scipy.sparse = sparse  # type: ignore[attr-defined]  # as the import of a submodule does
         stand_ins |= {"scipy": scipy, "scipy.sparse": sparse}
     sys.modules.update(stand_ins)
     try:

@@ -1,8 +1,8 @@
 """Write logs in Cloud Run's format: one JSON object per line, with `severity`, `message` and `httpRequest`.
 
 The fields are those of https://cloud.google.com/logging/docs/structured-logging. The access log is off by default,
-because Cloud Run writes its own. If it is on, a request costs the event loop one append to a list; a thread formats and
-writes the lines.
+because Cloud Run writes its own access log. If it is on, the event loop only appends to a list for each request; a
+thread formats and writes the lines.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from starlette.types import Scope
 
 _PAUSE_S = 0.2
 _MOST_WAITING = 100_000
-"""Lines that are kept while nobody reads the output; 100,000 take about 50 MB. Further lines are dropped and
-counted."""
+"""Maximum number of lines that are kept while nobody reads the output; 100,000 lines take about 50 MB. Further lines
+are dropped and counted."""
 
 _SEVERITY = {"WARNING": "WARNING", "ERROR": "ERROR", "CRITICAL": "CRITICAL", "DEBUG": "DEBUG"}
 

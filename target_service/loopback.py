@@ -1,8 +1,8 @@
-"""On loopback, reject requests for other hosts and requests from web pages in this machine's browser.
+"""On loopback, reject requests that name another host, and requests from web pages in a browser on this machine.
 
 A web page can send requests to any port of the machine on which it is displayed, and can make its own host name resolve
 to 127.0.0.1 (DNS rebinding). The container image does not use this check: there, the network in front of the container
-decides who may call.
+decides who may call the service.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def refused(headers: list[tuple[bytes, bytes]]) -> int | None:
 
 @lru_cache(maxsize=64)
 def is_loopback(url: bytes) -> bool:
-    """Whether a URL's host can only mean this machine."""
+    """Whether the host of a URL always means this machine."""
     try:
         name = urlsplit(url.decode("latin-1")).hostname or ""
         return name == "localhost" or ipaddress.ip_address(name).is_loopback

@@ -33,10 +33,10 @@ class Model:
     def predict(self, rows: Sequence[Row]) -> list[float]:
         """Return the probability of default of each row, in order.
 
-        The result equals `predict_proba` on a pandas DataFrame of these rows to the last bit (checked by a test), and
-        takes a twentieth of the CPU for one row. It uses one thread, for the pool too, because passing 0.1 ms of work
-        to other threads costs more than it saves. `predict_proba` gets a pool, because with rows it would ask the model
-        for its columns every time.
+        The result is the same, to the last bit, as that of `predict_proba` for a pandas DataFrame of these rows (a test
+        checks this). For one row, this function needs a twentieth of the CPU. The prediction uses one thread, also to
+        build the pool, because passing 0.1 ms of work to other threads takes longer than it saves. `predict_proba` is
+        called with a pool, because with rows it would read the columns from the model every time.
         """
         answers: list[float] = self._classifier.predict_proba(self._pool(rows), thread_count=1)[:, 1].tolist()
         return answers
@@ -46,7 +46,8 @@ def load_model(path: Path = MODEL_FILE) -> Model:
     """Load the model of `path` and make one prediction, so that the model is warm for the first request.
 
     Raises:
-        ModelError: There is no such file, it is not a CatBoost model, or its columns are not `FIELDS`.
+        ModelError: there is no such file, the file is not a CatBoost model, or the columns of the model are not
+            `FIELDS`.
     """
     if not path.is_file():
         raise ModelError(f"There is no model at {path}: `python -m target_service.train` makes it in a minute.")

@@ -21,7 +21,7 @@ def read_loans(csv: Path, *, zip_codes: Path | None = None) -> pd.DataFrame:
     Args:
         csv: The file from Kaggle (`mirbektoktogaraev/should-this-loan-be-approved-or-denied`, CC BY-SA 4.0).
         zip_codes: GeoNames' `US.txt` (https://download.geonames.org/export/zip/, CC BY 4.0), with the location of each
-            ZIP code. Without it, or for an unknown ZIP code, a loan gets the centre of its state.
+            ZIP code. If this file is not given, or the ZIP code is unknown, a loan gets the centre of its state.
 
     Loans without a state, a term, a bank or an approval year are dropped: about 0.2 % of the file.
     """
@@ -49,7 +49,7 @@ def read_loans(csv: Path, *, zip_codes: Path | None = None) -> pd.DataFrame:
             "RevLineCr": raw["RevLineCr"].where(raw["RevLineCr"].isin(["Y", "N"]), "Other"),
             "naics_first_two": raw["NAICS"].str[:2],
             "same_state": _flag(raw["State"] == raw["BankState"]),
-            "approval_year": raw["ApprovalFY"].str[:4].astype(int),  # one of the values is "1976A"
+            "approval_year": raw["ApprovalFY"].str[:4].astype(int),  # because one of the values is "1976A"
             "defaulted": (raw["ChgOffDate"] != "").astype(int),
         }
     )
@@ -57,7 +57,7 @@ def read_loans(csv: Path, *, zip_codes: Path | None = None) -> pd.DataFrame:
 
 
 def _cents(money: pd.Series[str]) -> pd.Series[float]:
-    """Return "$60,000.00 " as 6000000.0: without the signs and the decimal point the number is in cents."""
+    """Return "$60,000.00 " as 6000000.0: without the signs and the decimal point, the text is the number of cents."""
     return money.str.replace(r"[$,.\s]", "", regex=True).astype(float)
 
 

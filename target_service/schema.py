@@ -52,10 +52,12 @@ EXAMPLES: list[Any] = [
 """The two applications of the tutorial's load test, one for each form in which clients send booleans."""
 
 MAX_BATCH = 256
-"""The most applications in one `/predict/batch`: about 4 ms of work, during which all other requests wait."""
+"""The maximum number of applications in one `/predict/batch`. This is about 4 ms of work, during which all other
+requests wait."""
 
 Flag = StrictBool | Literal["True", "False"]
-"""A JSON boolean, or the string that the training data uses for it. Pydantic 1 converted one to the other by itself."""
+"""A JSON boolean, or the string that the training data uses for it. Pydantic 1 converted one form to the other
+automatically."""
 
 Text = Annotated[str, Field(min_length=1, max_length=100)]
 StateCode = Annotated[str, Field(pattern="^([A-Z]{2}|Other)$")]

@@ -24,7 +24,7 @@ from target_service.loopback import is_loopback, loopback_only
 from target_service.model import load_model
 
 DRAIN_S = 9
-"""Cloud Run kills an instance 10 s after SIGTERM; requests in flight have one second less to finish."""
+"""Cloud Run kills an instance 10 s after SIGTERM, so requests in flight get 9 s to finish."""
 
 
 class PortError(Exception):
@@ -53,7 +53,7 @@ def serve(*, host: str, port: int) -> None:
     each request.
 
     Raises:
-        PortError: Another process listens on the port, or the port is not permitted.
+        PortError: another process is listening on the port, or the port is not permitted.
         ModelError: See `load_model`.
     """
     leave_at_once_on_signals()
@@ -72,14 +72,14 @@ def serve(*, host: str, port: int) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=620,  # longer than a load balancer's 600 s; else it could reuse a closed connection
+        timeout_keep_alive=620,  # longer than a load balancer's 600 s, so that it never reuses a closed connection
         timeout_graceful_shutdown=DRAIN_S,
         backlog=2048,
     )
     server = _Server(config)
     if access_log is not None:
         access_log.startup()
-    gc.freeze()  # a full collection would visit 60,000 objects that are never freed: 60 ms without any answer
+    gc.freeze()  # otherwise a full collection visits 60,000 objects that are never freed, for 60 ms
     _on_signals(server.handle_exit)
     instance.ready()
     try:
@@ -90,9 +90,10 @@ def serve(*, host: str, port: int) -> None:
 
 
 def leave_at_once_on_signals() -> None:
-    """End the process with 0 on SIGTERM and SIGINT: while it loads, it has no requests to finish.
+    """End the process with status 0 on SIGTERM and SIGINT, because while it is loading it has no requests to finish.
 
-    This does not raise an exception, because CatBoost's import would swallow it and the process would continue.
+    This does not raise an exception, because CatBoost's import would catch the exception and the process would
+    continue.
     """
     _on_signals(lambda _number, _frame: os._exit(0))
 
@@ -100,8 +101,8 @@ def leave_at_once_on_signals() -> None:
 class OnePiece:
     """A transport that delays a write until the next write or the next turn of the event loop, and sends both as one.
 
-    Uvicorn writes the head and the body of an answer separately: two system calls, and two segments that wake the
-    client twice.
+    Uvicorn writes the head and the body of an answer separately: this takes two system calls, and sends two segments
+    that wake the client twice.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -134,7 +135,7 @@ class OnePiece:
 
 
 def _protocol(instance: Instance) -> type[asyncio.Protocol]:
-    """Return uvicorn's httptools protocol, changed to send in one piece and to report each head to the instance."""
+    """Return uvicorn's httptools protocol, except that it sends in one piece and reports heads to the instance."""
 
     class InstanceProtocol(HttpToolsProtocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -142,7 +143,7 @@ def _protocol(instance: Instance) -> type[asyncio.Protocol]:
 
         def on_headers_complete(self) -> None:
             super().on_headers_complete()
-            if not self.pipeline:  # a pipelined request is in flight only after the request before it
+            if not self.pipeline:  # a pipelined request counts as in flight only after the request before it has ended
                 instance.opened(cast(Scope, self.scope))
 
     return InstanceProtocol
@@ -161,6 +162,6 @@ def _bind(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         raise PortError(
-            f"Port {port} on {host} cannot be used ({error}): give another one, or stop the process that has it."
+            f"Port {port} on {host} cannot be used ({error}): give another port, or stop the process that uses it."
         ) from error
     return listener

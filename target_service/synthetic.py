@@ -1,10 +1,10 @@
 """Generate fictitious loans from a seed, with the columns of SBAnational.csv and plausible relations.
 
 The real data set cannot be fetched while building or testing. The relations are invented, but follow common knowledge
-about such loans, so that the model has something to learn. A longer term means far fewer defaults (short terms are
-mostly loans that ended early). Revolving credit, a new business, a small firm and a small guarantee mean more defaults;
-a rural place, a franchise and a bank in the same state mean fewer. The years 2006 to 2009 had more defaults. The data
-say nothing about any real bank, place or trade.
+about such loans, so that the model has something to learn. With a longer term, there are far fewer defaults (loans with
+short terms are mostly loans that ended early). Revolving credit, a new business, a small firm and a small guarantee
+mean more defaults; a rural place, a franchise and a bank in the same state mean fewer. The years 2006 to 2009 had more
+defaults. The data do not describe any real bank, place or industry.
 """
 
 from __future__ import annotations

@@ -20,8 +20,9 @@ class Timed(NamedTuple):
 class Together:
     """Predicts in one call for all requests that one turn of the event loop has read.
 
-    The first row takes the model 55 µs and each further row 4 µs. No request waits for others: if a turn has only one
-    request, it is predicted alone. A row that the model rejects does not affect other requests.
+    The model takes 55 µs for the first row and 4 µs for each further row. A request never waits for other requests: if
+    there is only one request in a turn, it is predicted alone. A row that the model rejects does not affect other
+    requests.
     """
 
     def __init__(self, model: Model) -> None:

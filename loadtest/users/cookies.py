@@ -24,7 +24,7 @@ class _Answer:
 
 def keep_cookies(jar: CookieJar, url: str, raw_head: bytes) -> None:
     """Put the cookies that a response to `url` sets into the jar."""
-    jar.extract_cookies(_Answer(raw_head), Request(url))  # type: ignore[arg-type] # it only calls info()
+    jar.extract_cookies(_Answer(raw_head), Request(url))  # type: ignore[arg-type] # CookieJar only calls info()
 
 
 def cookie_header(jar: CookieJar, url: str) -> bytes:

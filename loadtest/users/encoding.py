@@ -18,7 +18,7 @@ Params = Mapping[str, Any] | Iterable[tuple[str, Any]] | str | bytes
 
 
 class ClientHeaders(MutableMapping[str, str]):
-    """Headers sent with every request. A change applies from the next request on."""
+    """Headers that are sent with every request. A change takes effect at the next request."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
@@ -52,18 +52,18 @@ def encode_header(name: str, value: Any) -> bytes:
     """
     text = str(value)
     if not _TOKEN.match(name) or "\r" in text or "\n" in text or "\0" in text:
-        raise ValueError(f"header {name!r}: not a header's name, or its value holds a line break")
+        raise ValueError(f"header {name!r}: the name is not a valid header name, or the value contains a line break")
     return f"{name}: {text}".encode("latin-1") + b"\r\n"
 
 
 def encode_headers(
     client_headers: Mapping[str, str], kind: int, headers: Mapping[str, str] | None, extra: Mapping[str, str]
 ) -> dict[str, bytes]:
-    """Return the encoded lines of the headers by lower-case name.
+    """Return the encoded lines of the headers, by name in lower case.
 
-    The request's headers override those of the client and of the body, and `extra` overrides all. The headers of a JSON
-    body override the client's, but the headers of other bodies do not. Content-Length is left out, because the client
-    itself states the length of the body.
+    The request's headers override those of the client and of the body, and `extra` overrides all headers. The headers
+    of a JSON body override the client's, but the headers of other bodies do not. Content-Length is left out, because
+    the client itself states the length of the body.
 
     Raises:
         ValueError: a header cannot be sent, or is Transfer-Encoding.
@@ -79,7 +79,9 @@ def encode_headers(
             fields[name.lower()] = encode_header(name, value)
     fields.pop("content-length", None)
     if "transfer-encoding" in fields:
-        raise ValueError(f"header Transfer-Encoding: bodies are sent whole, with their Content-Length. {SEE}.")
+        raise ValueError(
+            f"header Transfer-Encoding: bodies are always sent in one piece, with their Content-Length. {SEE}."
+        )
     return fields
 
 
@@ -114,7 +116,7 @@ def with_params(target: str, params: Params | None) -> str:
 
 
 def quoted(target: str) -> str:
-    """Return path and query, with the characters percent-encoded that a request line does not allow.
+    """Return path and query, in which characters that a request line does not allow are percent-encoded.
 
     As in FastHttpUser, characters that are already encoded stay as they are.
     """

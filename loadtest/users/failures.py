@@ -16,14 +16,14 @@ class BadStatusError(Exception):
 
 
 def describe(failure: OSError, timeout_s: float) -> Exception:
-    """Return the failure of an exchange. If it was a timeout, the text states the limit."""
+    """Return the failure of a request that got no valid answer. If it was a timeout, the text states the limit."""
     if failure.args == (EXPIRED,):
         return TimeoutError(f"no whole response within {timeout_s:g} s")
     return failure
 
 
 def status_error(status: int) -> BadStatusError | None:
-    """Return why a status is a failure; None if it is not."""
+    """Return why a status is a failure; None if the status is not a failure."""
     return None if status in SUCCESSES else BadStatusError(f"HTTP {status}")
 
 
@@ -34,7 +34,8 @@ def judge(status: int, error: Exception, transport: Exception | None) -> tuple[i
         status: 0 if there was no answer.
         error: the recorded reason of the failure: the transport's error, or the scenario's message.
         transport: why there was no answer. A scenario's message is put before the text and does not change the outcome.
-            A timeout that the scenario marks with `failure("…")` stays a timeout, and its latency stays a lower bound.
+            If the scenario marks a timeout with `failure("…")`, the outcome is still a timeout, and the latency is
+            still a lower bound.
     """
     if status or transport is None:
         return outcome_of(status, error), error_text(error)

@@ -1,4 +1,4 @@
-"""Provide the Locust user whose client costs the load generator least."""
+"""Provide the Locust user whose client needs the least CPU in the load generator."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ __all__ = ["FastUser", "spread_throughput"]
 
 
 class FastUser(User, RestMixin[Any]):
-    """A Locust user like FastHttpUser, at a fraction of its cost: `self.client.post("/predict", json=…)`.
+    """A Locust user like FastHttpUser that needs a fraction of its CPU: `self.client.post("/predict", json=…)`.
 
-    Everything else is Locust's: tasks, weights, TaskSets, shapes, `on_start`, `wait_time`. docs/users.md lists what the
-    client supports. The attributes have FastHttpUser's names and meanings. Unsupported attributes are
-    refused when the class is created.
+    Everything else works as in Locust: tasks, weights, TaskSets, shapes, `on_start`, `wait_time`. docs/users.md lists
+    what the client supports. The attributes have FastHttpUser's names and meanings. If a class sets an unsupported
+    attribute, an error is raised when the class is created.
 
     Attributes:
         network_timeout: seconds until the last byte of an answer; `timeout=` sets it for one request.
         connection_timeout: seconds to open a connection.
         max_redirects: how many redirects of one request are followed.
         default_headers: sent with every request; `self.client.headers` changes them while running.
-        insecure: whether any TLS certificate is accepted (FastHttpUser always accepts it; here it must be requested).
+        insecure: whether every TLS certificate is accepted (FastHttpUser accepts every certificate by default).
         ssl_context: the TLS context instead of the process's default, for client certificates or a private authority.
         ssl_context_factory: returns the `ssl_context`, as in FastHttpUser.
         allow_other_hosts: whether requests and redirects may go to servers other than `host`. Other servers do
             not get the user's Authorization and Cookie headers.
-        max_body_bytes: the longest body of an answer; a longer one is a failure.
-        check_answers: whether answers under load are compared with those before it: True, or an AnswerCheck that says
-            how; False: never; None: if the run requests it (`--check-answers`).
+        max_body_bytes: the longest body of an answer; a longer body is a failure.
+        check_answers: whether answers under load are compared with reference answers. True or an AnswerCheck, which
+            says how: always; False: never; None: only if the run asks for it (`--check-answers`).
     """
 
     abstract = True
@@ -110,18 +110,18 @@ class FastUser(User, RestMixin[Any]):
         )
         self._batch, self._number = STARTS.join()
 
-    def run(self) -> None:  # type: ignore[misc] # final, so that no scenario replaces it; the wait comes before it
-        """Wait for this user's turn among the users that Locust starts at the same time; then run like Locust."""
+    def run(self) -> None:  # type: ignore[misc] # final, so no scenario overrides it
+        """Wait for this user's turn among the users that Locust starts at the same time; then run as in Locust."""
         STARTS.close()
         pause_s = 0.0 if getattr(self, "open_loop", False) else self._batch.pause_s(self._number)
         if pause_s:
-            self._state = LOCUST_STATE_WAITING  # stopped like a user between two tasks
+            self._state = LOCUST_STATE_WAITING  # the user is stopped in the same way as between two tasks
             clock().sleep(pause_s)
         super().run()
 
     @property
     def _taskset_instance(self) -> TaskSet | None:
-        """The root of this user's tasks.
+        """The set that contains this user's tasks.
 
         Locust's `User.run` assigns a DefaultTaskSet here, and this property replaces it by FastTasks.
         """
@@ -133,9 +133,9 @@ class FastUser(User, RestMixin[Any]):
 
 
 class FastTasks(DefaultTaskSet):
-    """A user's root of tasks, like Locust's, but with less work between two tasks (1 µs instead of 2)."""
+    """The set that contains a user's tasks, like Locust's, but with less work between two tasks (1 instead of 2 µs)."""
 
-    user: Any = None  # a property in Locust; here each set of tasks has its own value
+    user: Any = None  # in Locust this is a property; here each set of tasks has its own value
 
     def __init__(self, user: FastUser) -> None:
         self.user = user
@@ -146,12 +146,12 @@ class FastTasks(DefaultTaskSet):
         self._rested_at = 0
 
     def on_start(self) -> None:
-        """Make the first task wait for its point, too, if `wait_time` is `spread_throughput`."""
+        """If `wait_time` is `spread_throughput`, make the first task wait for its point too."""
         if getattr(type(self.user).wait_time, "lt_spread", False):
             self.wait()
 
     def get_next_task(self) -> Any:
-        """Return the user's only task; if it has several, the one that Locust's method draws."""
+        """Return the user's only task; if it has several, return a task that Locust's method draws at random."""
         tasks = self.user.tasks
         return tasks[0] if len(tasks) == 1 else super().get_next_task()
 
@@ -164,7 +164,7 @@ class FastTasks(DefaultTaskSet):
             self.execute_task(task)
 
     def wait(self) -> None:
-        """Wait like Locust, but skip a wait of 0 s after a request, which already let other greenlets run."""
+        """Wait as Locust does, but skip a wait of 0 s after a request, which has already let other greenlets run."""
         user = self.user
         if user._state == LOCUST_STATE_STOPPING:
             raise StopUser

@@ -1,4 +1,7 @@
-"""Keep Locust's own clients on the named host. Redirects to another host are not followed unless that is allowed."""
+"""Make Locust's own clients send requests only to the host that was named.
+
+Redirects to another host are not followed unless the user class allows it.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,16 @@ _guarded = False
 
 
 def leaves(url: str, location: str, host: str) -> bool:
-    """Return whether a redirect from `url` to `location` leads to a server that is neither `url`'s nor `host`'s.
+    """Return whether a redirect from `url` to `location` leads to a server other than that of `url` and that of `host`.
 
     A different port, or HTTP instead of HTTPS, counts as another server. A redirect from HTTP to HTTPS with the same
-    name and default ports does not.
+    name and default ports does not count as another server.
     """
     if "\\" in location:  # URL parsers disagree about the host of such a URL
         return True
     target = urlsplit(urljoin(url, location))
     if target.scheme not in DEFAULT_PORTS or not target.hostname:
-        return False  # the client itself refuses it
+        return False  # the client itself rejects it
     key = key_of(target)
     here = {key_of(urlsplit(url)), key_of(urlsplit(host))}
     return key not in here and plain_key(key) not in here
@@ -45,7 +48,7 @@ def guard_stock_clients() -> None:
 
     Call this once per process. A user class with `allow_other_hosts = True` is not affected.
     """
-    global _guarded  # noqa: PLW0603 - the clients' classes belong to the whole process
+    global _guarded  # noqa: PLW0603 - all users of the process share the classes of the clients
     if not _guarded:
         _guarded = True
         _guard_http_session()
@@ -107,7 +110,10 @@ def _guard_fast_http_session() -> None:
         return response
 
     def verify_status(self: Any, status_code: int, url: Any = None) -> None:
-        refused, self.lt_refused = getattr(self, "lt_refused", None), None  # set above; nothing ran in between
+        refused, self.lt_refused = (
+            getattr(self, "lt_refused", None),
+            None,
+        )  # set above; no other code has run since then
         if refused is not None:
             raise NotFollowedError(refused)
         verify(self, status_code, url)

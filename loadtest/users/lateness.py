@@ -5,13 +5,14 @@ from __future__ import annotations
 import gevent
 
 DUE = "lt_due_s"
-"""The attribute of an arrival's greenlet that holds the arrival's due time (`time.perf_counter()`, in s)."""
+"""The attribute of an arrival's greenlet that contains the arrival's due time (`time.perf_counter()`, in s)."""
 
 
 def take_lateness_us(sent_s: float) -> int:
     """Return how late the current arrival's first request was sent, in µs; −1 for a request without a schedule.
 
-    Later requests of the same arrival depend on the first one's answer and have no schedule, so the result is also −1.
+    Later requests of the same arrival depend on the answer to the first request and have no schedule, so for them the
+    result is also −1.
     """
     greenlet = gevent.getcurrent()
     due_s = getattr(greenlet, DUE, None)

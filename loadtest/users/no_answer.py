@@ -8,6 +8,7 @@ from locust.exception import RescheduleTask
 class NoAnswerError(RescheduleTask):
     """A scenario requested the content of an answer that never came.
 
-    The request is recorded with its own outcome (a timeout, a refused connection). The rest of the task, which has no
-    answer to work with, is skipped, and Locust continues with the next task. This is not an error of the scenario.
+    The request is recorded with its own outcome (a timeout, a refused connection). The rest of the task is skipped,
+    because it has no answer to work with, and Locust continues with the next task. This is not an error of the
+    scenario.
     """

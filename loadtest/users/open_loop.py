@@ -1,4 +1,4 @@
-"""Start requests on a schedule, independent of the server (open-loop users), and record how late each one was."""
+"""Start requests on a schedule that does not depend on the server (open-loop users), and record how late each was."""
 
 from __future__ import annotations
 
@@ -30,16 +30,18 @@ __all__ = ["DUE", "OpenLoopUser", "take_lateness_us"]
 class OpenLoopUser(User):
     """A user that begins its task `arrivals_per_s` times a second, each time in a separate greenlet.
 
-    By default, 300 users make 300 arrivals/s, so any shape that plans users also plans arrivals. A closed-loop user
-    waits for the answer before it continues, and slows down with the server. Here arrivals keep coming, and the
-    lateness of each is recorded. Mix this class into a user with a client: `class Borrower(OpenLoopUser, FastUser)`.
+    By default, 300 users make 300 arrivals/s, so a shape that plans users also plans arrivals. A closed-loop user waits
+    for the answer before it continues, and slows down with the server. With this class, arrivals continue to start, and
+    the lateness of each arrival is recorded. Mix this class into a user with a client: `class Borrower(OpenLoopUser,
+    FastUser)`.
 
     Attributes:
         arrivals_per_s: the rate of one user.
         poisson: whether gaps are exponential (many such users together are a Poisson process) instead of equal. With
             equal gaps, the arrivals of all users together are evenly spread over time.
-        max_in_flight: how many arrivals of a user may be unanswered at once; further arrivals are dropped and counted.
-        seed: the seed of the gaps; every user draws its own stream from it.
+        max_in_flight: how many arrivals of a user may wait for an answer at the same time; further arrivals are dropped
+            and counted.
+        seed: the seed of the gaps; every user derives its own random numbers from it.
     """
 
     abstract = True
@@ -62,18 +64,18 @@ class OpenLoopUser(User):
         self.tasks = [partial(self._arrive, _callable(task)) for task in type(self).tasks]
 
     def wait_time(self) -> float:
-        """Return how long to wait until the next arrival is due; 0 if it is overdue."""
+        """Return how long to wait until the next arrival is due; 0 if its due time has passed."""
         if self._twin is not None:
-            assert self._blocks is not None  # the first arrival has set it
+            assert self._blocks is not None  # set by the first arrival
             self._twin.block, self._due_s = next(self._blocks)
             return max(0.0, self._due_s - time.perf_counter())
         gap_s = self._random.expovariate(self.arrivals_per_s) if self.poisson else 1.0 / self.arrivals_per_s
-        assert self._due_s is not None  # the first arrival has set it
+        assert self._due_s is not None  # set by the first arrival
         self._due_s += gap_s
         return max(0.0, self._due_s - time.perf_counter())
 
     def on_stop(self) -> None:
-        """Let arrivals in progress end, for at most Locust's stop timeout."""
+        """Wait until arrivals in progress have ended, at most for Locust's stop timeout."""
         self._arrivals.join(timeout=self.environment.stop_timeout)
         self._arrivals.kill(block=True, timeout=1)
 
@@ -110,10 +112,12 @@ class OpenLoopUser(User):
         try:
             task(self)
         except (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately):
-            pass  # the rest of the task is skipped, and the next arrival comes when it is due
+            pass  # the rest of the task is skipped, and the next arrival starts when it is due
         except StopUser:
             self._state = LOCUST_STATE_STOPPING
-        except Exception as error:  # a scenario's task may raise any error, and Locust's own loop also survives it
+        except (
+            Exception
+        ) as error:  # a scenario's task may raise any error, and Locust's own loop continues after it too
             self.environment.events.user_error.fire(user_instance=self, exception=error, tb=error.__traceback__)
             log.exception("An arrival's task raised")
 
@@ -121,7 +125,7 @@ class OpenLoopUser(User):
 def _callable(task: object) -> Callable[..., Any]:
     if isinstance(task, type) or not callable(task):
         raise TypeError(
-            f"{task!r}: an open-loop user's tasks must be functions: a TaskSet is paced by its answers, not by "
-            f"a schedule."
+            f"{task!r}: an open-loop user's tasks must be functions, because a TaskSet waits for its answers and does "
+            "not follow a schedule."
         )
     return task

@@ -22,16 +22,18 @@ _ATTRIBUTE = "lt_user_numbers"
 def spread_throughput(task_runs_per_second: float) -> Callable[[Any], float]:
     """Return a `wait_time` that runs a user's task this many times a second, with all users evenly spread.
 
-    Every user has its own grid: points on the clock that are `1 / task_runs_per_second` apart, from a phase that is the
-    user's number times the golden ratio. The grids are evenly spread for any number of users, also while users are
-    being added. Locust's `constant_throughput` counts from each user's start instead. With it, the users of a batch,
-    which start together, would always send at the same time, and the run would measure the queue that they cause.
+    Every user has its own grid of times, which are `1 / task_runs_per_second` apart. The grid is shifted by the user's
+    number times the golden ratio. The grids are spread evenly for any number of users, even while users are being
+    added. Locust's `constant_throughput` counts from each user's start instead. With it, the users of a batch, which
+    start together, would always send their requests at the same time, and the run would measure the queue that they
+    cause.
 
-    This is a closed loop: a user whose request takes longer than the interval skips the points it missed, so a slow
-    server gets fewer requests. Use an open-loop user to keep the rate. The first task also waits for its point.
+    This is a closed loop: if a request takes longer than the interval, the user skips the points that it missed, so a
+    slow server gets fewer requests. Use an open-loop user to keep the rate. The first task also waits for its point.
 
     In a run against two targets, a user and its twin share two grids. For each point, a random draw decides
-    which of the two takes which grid, so that neither side always comes right behind the same neighbour.
+    which of the two takes which grid, so that the requests of one side do not always come directly after the same other
+    requests.
 
     Raises:
         ValueError: the rate is not above 0.
@@ -55,7 +57,7 @@ def spread_throughput(task_runs_per_second: float) -> Callable[[Any], float]:
         user.lt_point, wait_s = next_point(now_s, point, user.lt_phase, interval_s)
         return wait_s
 
-    wait_time.lt_spread = True  # type: ignore[attr-defined]  # read by FastUser: the first task waits too
+    wait_time.lt_spread = True  # type: ignore[attr-defined]  # FastUser reads this, so that the first task waits too
     return wait_time
 
 
@@ -71,7 +73,7 @@ def _twin_wait_s(user: Any, twin: Twin, now_s: float, interval_s: float) -> floa
 
 
 def twin_phases(user: Any) -> tuple[float, float]:
-    """Return the two phases (0…1), the earlier first, that a user and its twin share."""
+    """Return the two phases (0…1) that a user and its twin share, the earlier phase first."""
 
     def new() -> tuple[float, float]:
         worker = worker_of(user.environment)
@@ -88,7 +90,10 @@ def next_point(now_s: float, last_point: float, phase: float, interval_s: float)
 
 
 def phase_of(number: int, worker: int) -> float:
-    """Return the phase (0…1) of a worker's user with this number. Phases are evenly spread for any number of users."""
+    """Return the phase (0…1) of a worker's user with this number.
+
+    The phases are spread evenly for any number of users.
+    """
     return (number + worker / 2) * GOLDEN_RATIO % 1.0
 
 

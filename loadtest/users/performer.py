@@ -41,7 +41,7 @@ _ATTRIBUTE = "lt_tally"
 
 
 def tally_of(environment: Environment) -> Tally:
-    """Return the state that this environment's clients share. The first call creates it."""
+    """Return the state that the clients of this environment share. The first call creates it."""
     tally: Tally | None = getattr(environment, _ATTRIBUTE, None)
     if tally is None:
         tally = Tally(environment)
@@ -50,14 +50,15 @@ def tally_of(environment: Environment) -> Tally:
 
 
 class Performer:
-    """Sends FastClient's requests, from the encoded body to the row.
+    """Sends FastClient's requests: it gets the encoded body, sends the request and records the row.
 
     Attributes:
-        headers: sent with every request; assign to it to change them, for example to renew a bearer token.
+        headers: the headers that are sent with every request; change them here, for example to renew a bearer token.
         request_name: the name under which requests without `name=` are recorded; see `rename_request`.
         base_url: the user's host, without credentials.
         auth_header: the Authorization header for credentials in the host's URL; None without credentials.
-        request_event: Locust's event, which is fired for failures, and for all requests if anyone listens.
+        request_event: Locust's event, which is fired for failures, and for all requests if another listener is
+            registered.
         context_of_user: returns the user's addition to the event's context.
         answered: the number of answers so far.
     """
@@ -113,12 +114,12 @@ class Performer:
 
     @property
     def cookiejar(self) -> CookieJar:
-        """The cookies that the service has set, and those that the scenario puts into it."""
+        """The cookies that the service has set, and those that the scenario adds."""
         if self._jar is None:
             self._jar = CookieJar()
         return self._jar
 
-    def _perform(  # noqa: PLR0912, PLR0915 - one function: a call costs 0.1 µs of 16, and this is the inner loop
+    def _perform(  # noqa: PLR0912, PLR0915 - one function, because in this inner loop a call takes 0.1 of 16 µs
         self,
         method: str,
         url: str,
@@ -132,7 +133,7 @@ class Performer:
         context: Mapping[str, Any] | None,
         max_redirects: int,
     ) -> Response:
-        """Implement `request`. A `max_redirects` of −1 means the user's own."""
+        """Implement `request`. If `max_redirects` is −1, the user's own limit applies."""
         if params is None:
             key = (method, url, kind, None if headers is None else tuple(headers.items()))
             prepared = self._prepared.get(key) or self._keep(key, headers)
@@ -181,7 +182,9 @@ class Performer:
         except OSError as failure:
             request.failed()
             content, raw_head, error = None, b"", describe(failure, timeout_ns / 1e9)
-        except BaseException as interruption:  # its user is stopped, or the scenario's own `gevent.Timeout` fires
+        except (
+            BaseException
+        ) as interruption:  # the user is being stopped, or a `gevent.Timeout` of the scenario has fired
             request.interrupted(interruption)
             raise
         response = Response(self, request, request.parsed[0].status, content, raw_head, error, catch_response)
@@ -194,10 +197,10 @@ class Performer:
         return response
 
     def record(self, response: Response, error: Exception | None) -> None:
-        """Count the request as one row and once in Locust's totals; see Tally for the two ways."""
+        """Record the request as one row, and count it once in Locust's totals; Tally describes the two ways."""
         request = response.request
         if not self._buffer.end(request):
-            return  # the run ended before, and the request already has its row
+            return  # the run has ended, and the request already has its row
         tally, meta, content = self._tally, response.changed_meta, response.content
         size_bytes = len(content) if content else 0
         if meta is not None:
@@ -285,8 +288,8 @@ class Performer:
             request: gets the head and the times of the last answer.
             kind: the kind of its body.
             answer: body and head of the first answer.
-            deadline_ns: the deadline of the whole chain.
-            max_redirects: −1 means the user's own.
+            deadline_ns: the deadline of the whole chain of redirects.
+            max_redirects: the maximum number; −1 means the user's own limit.
             history: gets the redirects that were followed.
 
         Returns:
@@ -359,7 +362,7 @@ class Performer:
     def _prepare_at(
         self, site: Site, target: str, method: str, kind: int, headers: Mapping[str, str] | None, name: str
     ) -> PreparedRequest:
-        """Return a request to a path of a server. The client's own credentials go only to its own server."""
+        """Return a request to a path of a server. The client's own credentials are sent only to its own server."""
         extra = {} if self.auth_header is None or not site.own else {"Authorization": self.auth_header}
         return prepare(
             site,

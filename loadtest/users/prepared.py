@@ -1,4 +1,4 @@
-"""Prepare the parts that all requests with one method, address and kind of body have in common."""
+"""Prepare the parts that all requests with the same method, address and kind of body have in common."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PreparedRequest:
 
     Attributes:
         head: everything up to the number of bytes of the body.
-        bare: the whole request if it has no body and states no length; else b"".
+        bare: the whole request, if it has no body and states no length; else b"".
         lines: request line and headers without Content-Length.
         name: the name under which it is recorded without `name=`; `name_id`, `method_id`: ids of interned strings.
         site, target: the server, and path with query.
@@ -28,7 +28,7 @@ class PreparedRequest:
         kind: the kind of its body (request_body.py).
         replayable: whether its method is idempotent.
         bodiless: whether its answer has no body.
-        side: which of two targets it goes to (index into SIDES); 0 in a run with one.
+        side: to which of two targets it is sent, as an index into SIDES; 0 in a run with one target.
     """
 
     head: bytes
@@ -87,7 +87,7 @@ def prepare(
         text_id: returns the ids of the row buffer.
         client_headers: sent with every request.
         headers: the headers of this request, which override the client's.
-        last_headers: override both.
+        last_headers: headers that override both.
         side: which of two targets the client calls.
     """
     fields = encode_headers(client_headers, kind, headers, last_headers)

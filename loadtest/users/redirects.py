@@ -1,4 +1,4 @@
-"""Decide whether and how to follow a redirect (RFC 9110, 15.4), like FastHttpUser except for other hosts."""
+"""Decide whether and how to follow a redirect (RFC 9110, 15.4), as FastHttpUser does, except for other hosts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def next_step(step: Step, first: Site, sites: Sites, status: int, location: str)
     leaves the first server.
 
     Raises:
-        RedirectError: it may not be followed; the message says why.
+        RedirectError: the redirect may not be followed; the message says why.
     """
     try:
         site, target = sites.redirected(step.site, step.target, location)

@@ -31,19 +31,18 @@ NO_HEAD: ParsedHead = (ResponseHead(-1, 0, 0, False, True, "", False, True), -1,
 
 
 class Request:
-    """One request. In the row buffer it is an open request (`OpenRequest` in recording/buffer.py).
+    """One request. In the row buffer, this object is an open request (`OpenRequest` in recording/buffer.py).
 
     Attributes:
         name: the name under which it is recorded; `name_id` and `method_id` are ids of interned strings.
         given_headers: the headers of the request itself.
         given_context: `context=` of the request.
         cookies: the encoded Cookie header that was sent; b"" without cookies.
-        started_ns, ended_ns: when it was sent, and when the last byte had been read or it was given up
-            (`time.perf_counter_ns()`).
-        late_us: how late it was sent against its schedule; −1 without a schedule.
-        parsed: the parsed head of its answer; NO_HEAD without an answer.
-        stamp: when the kernel had the last byte (receive_timestamps.py); b"" if that is not known. `parsed`, `stamp`
-            and `ended_ns` are set when the request has ended.
+        started_ns, ended_ns: when it was sent, and when the last byte had been read or the client gave up
+        (`time.perf_counter_ns()`). late_us: how much later than scheduled it was sent; −1 without a schedule. parsed:
+        the parsed head of its answer; NO_HEAD without an answer. stamp: when the kernel received the last byte
+            (receive_timestamps.py); b"" if this is not known. `parsed`, `stamp` and `ended_ns` are set when the request
+            has ended.
     """
 
     __slots__ = (
@@ -96,7 +95,7 @@ class Request:
 
     @property
     def url(self) -> str:
-        """The whole requested URL (before any redirect)."""
+        """The whole URL that was requested (before any redirect)."""
         return self.prepared.url
 
     @property
@@ -130,12 +129,12 @@ class Request:
         )
 
     def failed(self) -> None:
-        """Mark the request as ended now without an answer."""
+        """Record that the request has ended now without an answer."""
         self.ended_ns = perf_counter_ns()
         self.parsed, self.stamp = NO_HEAD, b""
 
     def answered(self, error: Exception | None, size_bytes: int) -> None:
-        """Keep the data of its row, in case the scenario never judges the answer.
+        """Keep the data of its row, in case the scenario never checks the answer.
 
         The request is no longer in flight.
         """
@@ -186,6 +185,6 @@ class Request:
             self.name, self.name_id = name, name_id(name)
         self.method_id = name_id(text_of(meta.get("request_type", self.method)))
         time_ms = meta.get("response_time")
-        latency_us = latency_us_of(time_ms)  # an invalid time does not replace the measured one
+        latency_us = latency_us_of(time_ms)  # an invalid time does not replace the measured time
         if latency_us is not None and time_ms != (self.ended_ns - self.started_ns) / 1e6:
             self.ended_ns, self.stamp = self.started_ns + latency_us * 1000, b""

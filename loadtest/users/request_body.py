@@ -13,7 +13,7 @@ import orjson
 from .refusals import SEE
 
 NO_BODY, JSON, FORM, TEXT, BYTES = range(5)
-"""Kinds of body; KIND_TYPES has the Content-Type of each."""
+"""Kinds of body; KIND_TYPES contains the Content-Type of each kind."""
 
 KIND_TYPES = (
     "",
@@ -24,21 +24,21 @@ KIND_TYPES = (
 )
 
 Data = str | bytes | bytearray | memoryview | Mapping[str, Any] | Iterator[bytes] | Any | None
-"""The types that `data=` may have. Any other type is refused with a TypeError."""
+"""The types that `data=` may have. For any other type, a TypeError is raised."""
 
 
 def encode_json(value: Any) -> bytes:
     """Return `value` as JSON with the same content as `json.dumps(value)`, including NaN and infinities.
 
-    orjson takes a tenth of the time. It writes NaN as null, so if its output contains a null, the standard library
-    encodes the value.
+    orjson takes a tenth of the time. But orjson writes NaN as null, so if its output contains a null, the standard
+    library encodes the value again.
 
     Raises:
-        TypeError: neither can encode it.
+        TypeError: neither of the two can encode the value.
     """
     try:
         body = orjson.dumps(value)
-    except TypeError:  # such as integers beyond 64 bits, keys that are not text, half a surrogate pair
+    except TypeError:  # for example integers of more than 64 bits, keys that are not text, half a surrogate pair
         return json_module.dumps(value).encode()
     if b"null" in body:
         return json_module.dumps(value, default=_only_orjson_can).encode()
@@ -49,16 +49,16 @@ def _only_orjson_can(value: Any) -> Any:
     """Return orjson's encoding of a date, UUID or dataclass that the standard library cannot encode.
 
     Raises:
-        TypeError: the value also contains a null, which may stand for NaN.
+        TypeError: the value also contains a null, which may be a NaN.
     """
     text = orjson.dumps(value)
     if b"null" in text:
-        raise TypeError(f"{type(value).__name__} with None or NaN in it is not encoded as JSON: pass a dict")
+        raise TypeError(f"{type(value).__name__} that contains None or NaN cannot be encoded as JSON: pass a dict")
     return orjson.loads(text)
 
 
 def encode_data(data: Data) -> tuple[bytes, int]:
-    """Return the body's bytes and its kind. The bytes are those that FastHttpUser sends.
+    """Return the body's bytes and its kind. The bytes are the same as those that FastHttpUser sends.
 
     Raises:
         TypeError: the data is neither text, bytes, a mapping, a file nor an iterator of bytes.

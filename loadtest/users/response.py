@@ -16,7 +16,7 @@ from .request import Request
 
 
 class Recorder(Protocol):
-    """The interface of the client for writing a response's row."""
+    """The interface of the client through which a response writes its row."""
 
     def record(self, response: Response, error: Exception | None) -> None:
         """Record the response's request as a success, or as a failure with `error`."""
@@ -28,11 +28,11 @@ class Recorder(Protocol):
         """Return the name of the request's row."""
 
     def repeat(self, request: Request) -> tuple[int, bytes | None]:
-        """Send a request again, and return status and body of its answer. Raise OSError if there is none."""
+        """Send a request again, and return status and body of its answer. Raise OSError if there is no answer."""
 
 
 class Headers(dict[str, str]):
-    """A response's headers. Names are looked up in any case. Repeated headers are joined with a comma."""
+    """A response's headers. The case of names does not matter. Repeated headers are joined with a comma."""
 
     def __init__(self, raw_head: bytes) -> None:
         super().__init__()
@@ -58,19 +58,19 @@ class Headers(dict[str, str]):
 
 
 class Response:
-    """A response, or the lack of one. With catch_response, the scenario judges it in a `with` block.
+    """A response, or the information that there is none. With catch_response, the scenario checks it in a `with` block.
 
-    It has the same interface as FastHttpUser's response. In the block, `success()` and `failure(reason)` decide, and
-    the last call wins. Without either call the status decides, and an exception that leaves the block is a failure of
-    the check. Every exception is passed on to Locust after the request was recorded, except Locust's ResponseError,
-    which is the verdict itself.
+    It has the same interface as FastHttpUser's response. In the block, the last call of `success()` or
+    `failure(reason)` decides. If neither was called, the status decides, and an exception that leaves the block counts
+    as a failed check. After the request was recorded, every exception is passed on to Locust, except Locust's
+    ResponseError, which only states that the check failed.
 
     Attributes:
         status_code: 0 if there was no answer.
         content: the body, decoded if it came compressed; None if there was no answer.
         error: why there was no answer, or why it counts as a failure unless the scenario decides otherwise; else None.
         request: the request: url, method, headers, body.
-        changed_meta: `request_meta`, once the scenario has read it.
+        changed_meta: `request_meta`, if the scenario has read it.
     """
 
     __slots__ = (
@@ -88,7 +88,7 @@ class Response:
         "status_code",
     )
 
-    js: Any  # Locust's `rest` mixin puts the decoded body here
+    js: Any  # Locust's `rest` mixin stores the decoded body here
 
     def __init__(
         self,
@@ -117,12 +117,12 @@ class Response:
 
     @property
     def url(self) -> str:
-        """The whole requested URL (before any redirect)."""
+        """The whole URL that was requested (before any redirect)."""
         return self.request.prepared.url
 
     @property
     def elapsed_ms(self) -> float:
-        """Time from sending (including connecting, if necessary) to the last byte or to giving up, in ms."""
+        """The time in ms from sending (or opening the connection) until the last byte, or until the client gave up."""
         return (self.request.ended_ns - self.request.started_ns) / 1e6
 
     @property
@@ -132,7 +132,7 @@ class Response:
 
     @property
     def ok(self) -> bool:
-        """Whether it was answered with a status below 400."""
+        """Whether the request was answered with a status below 400."""
         return 0 < self.status_code < 400
 
     @property
@@ -151,7 +151,7 @@ class Response:
 
     @property
     def encoding(self) -> str | None:
-        """The charset of `text`: the charset in the Content-Type, else the guess of requests and FastHttpUser.
+        """The charset of `text`: the charset in the Content-Type, else the same guess as in requests and FastHttpUser.
 
         It may be assigned.
         """
@@ -189,7 +189,7 @@ class Response:
 
         Raises:
             ValueError: it is not JSON.
-            NoAnswerError: there was no answer. This error ends the task, and Locust continues with the next one.
+            NoAnswerError: there was no answer. This error ends the task, and Locust continues with the next task.
         """
         content = self.content
         if content is None:
@@ -197,7 +197,7 @@ class Response:
         if self.request.parsed[0].utf8 or content.isascii():
             try:
                 return orjson.loads(content)
-            except ValueError:  # NaN, or a charset that only the bytes reveal
+            except ValueError:  # the text contains NaN, or only the bytes show the charset
                 pass
         return json_module.loads(self.text or "")
 
@@ -212,7 +212,7 @@ class Response:
             raise self.error
 
     def iter_content(self, chunk_size: int = 1024, decode_content: bool = True) -> Iterator[str | bytes]:
-        """Yield the body, which has already been read, in pieces. They are text if the body is UTF-8."""
+        """Yield the body, which has already been read, in pieces. The pieces are text if the body is UTF-8."""
         content = self.content or b""
         for begin in range(0, len(content), chunk_size):
             chunk = content[begin : begin + chunk_size]
@@ -223,7 +223,7 @@ class Response:
 
     @property
     def request_meta(self) -> MutableMapping[str, Any]:
-        """The content of Locust's request event. Changes are possible until the `with` block ends."""
+        """The content of Locust's request event. The scenario may change it until the `with` block ends."""
         if self.changed_meta is None:
             self.changed_meta = self.request.meta(self, self._recorder.context_of_user(), self.error)
         return self.changed_meta
@@ -244,7 +244,7 @@ class Response:
         self._verdict = verdict
 
     def __enter__(self) -> Self:
-        if self._entered is not None:  # otherwise it is already recorded, and the block decides nothing
+        if self._entered is not None:  # otherwise the response is already recorded, and the block has no effect
             self._entered = True
         return self
 
@@ -264,7 +264,10 @@ class Response:
         return self._leave(value)
 
     def _leave(self, value: BaseException) -> bool:
-        """Record an unjudged response when an exception leaves its block. Return whether the exception ends here."""
+        """If an exception leaves the block of a response that was not checked yet, record the response.
+
+        Return whether the exception is suppressed.
+        """
         from locust import exception
 
         if isinstance(value, exception.ResponseError):
@@ -305,21 +308,21 @@ class Response:
         """Do nothing, because the connection is already free."""
 
     def read(self, n: int | None = None) -> NoReturn:
-        """Refuse, because responses are not streams."""
+        """Raise an error, because responses are not streams."""
         raise _locust_error(f"read({'' if n is None else n}): {STREAMING}. {SEE}.")
 
     def readline(self) -> NoReturn:
-        """Refuse, because responses are not streams."""
+        """Raise an error, because responses are not streams."""
         raise _locust_error(f"readline(): {STREAMING}. {SEE}.")
 
     def unzipped(self, gzip: bool = True, br: bool = False) -> NoReturn:
-        """Refuse, because `content` is already decoded."""
+        """Raise an error, because `content` is already decoded."""
         del gzip, br
-        raise _locust_error(f"unzipped(): `content` is decoded already. {SEE}.")
+        raise _locust_error(f"unzipped(): `content` is already decoded. {SEE}.")
 
     @property
     def stream(self) -> NoReturn:
-        """Refuse, because responses are not streams."""
+        """Raise an error, because responses are not streams."""
         raise AttributeError(f"stream: {STREAMING}. {SEE}.")
 
 

@@ -1,7 +1,7 @@
-"""Give each row of a file to one worker. The master gives out blocks of rows, and gives no row out twice.
+"""Give each row of a file to one worker. The master gives out blocks of rows, and never gives out a row twice.
 
-If a worker is killed, the rows of its last block are lost. Each row therefore reaches at most one user, and at most
-BLOCK_ROWS per worker reach none.
+If a worker is killed, the rows of its last block are lost. So each row reaches at most one user, and at most BLOCK_ROWS
+rows per worker reach no user.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Allocation:
         total: number of rows in the file.
         given: number of rows given out so far, from the file's beginning.
         by_worker: number of rows given to each worker, and how many of them it has given to users so far.
-        done: workers that know that there are no more rows.
+        done: the workers that have been informed that there are no more rows.
     """
 
     path: Path
@@ -49,7 +49,7 @@ class Allocation:
     done: set[str] = field(default_factory=set)
 
     def take(self, worker: str) -> tuple[int, int]:
-        """Give a worker the next rows, as (first, end). The range is empty if there are none left."""
+        """Give a worker the next rows, as (first, end). The range is empty if there are no rows left."""
         begin, self.given = self.given, min(self.given + BLOCK_ROWS, self.total)
         if begin == self.given:
             self.done.add(worker)
@@ -75,7 +75,7 @@ class Allocation:
 
 
 class Hub:
-    """All `once` files of this process. A worker asks the master for blocks; the master gives them out."""
+    """All `once` files of this process. A worker requests blocks, and the master gives them out."""
 
     def __init__(self) -> None:
         self._allocations: dict[str, Allocation] = {}
@@ -101,11 +101,11 @@ class Hub:
         """
         if self._paths.setdefault(path.name, path) != path:
             raise DataFileError(
-                f'rows("{path}", order="once"): {self._paths[path.name]} has the same name; rename one.'
+                f'rows("{path}", order="once"): {self._paths[path.name]} has the same name; rename one of the two.'
             )
 
     def startup(self, environment: Environment) -> None:
-        """Listen for the messages of this process's side."""
+        """Listen for the messages that this process receives, as the master or as a worker."""
         self._runner = environment.runner
         if isinstance(self._runner, WorkerRunner):
             self._runner.register_message(GIVE, self._arrive)
@@ -119,7 +119,7 @@ class Hub:
         """Return the rows of this process's next block, as (first, end). Wait for the master's answer.
 
         Raises:
-            DataFileError: the master did not answer, or has another file with this name.
+            DataFileError: the master did not answer, or has a different file with this name.
         """
         if not isinstance(self._runner, WorkerRunner):
             return self.allocation(path.name).take("local")
@@ -161,8 +161,8 @@ class Hub:
             answer["error"] = f'rows("{name}", order="once"): the master has no such file.'
         elif (digest := msg.data.get("digest")) and digest != self.allocation(name).digest:
             answer["error"] = (
-                f'rows("{name}", order="once"): the file of worker {worker} differs from the master\'s: copy the '
-                "master's there."
+                f'rows("{name}", order="once"): the file of worker {worker} differs from the master\'s file: copy '
+                "the master's file to that machine."
             )
         else:
             allocation = self.allocation(name)
@@ -171,7 +171,7 @@ class Hub:
         self._runner.send_message(GIVE, answer, client_id=worker)
 
     def _end_when_exhausted(self, **_: object) -> None:
-        """As the master, end the run when all rows are given out and no user can do anything more."""
+        """As the master, end the run when all rows have been given out and no user has a row left."""
         workers = {worker for worker, client in self._runner.clients.items() if client.state != "missing"}
         allocations = self._allocations.values()
         if (
@@ -181,14 +181,14 @@ class Hub:
             and self._runner.user_count == 0
         ):
             self._ending = True
-            gevent.spawn(self._quit)  # not here: this greenlet receives the workers' last rows
+            gevent.spawn(self._quit)  # in another greenlet, because this one receives the workers' last rows
 
     def _quit(self) -> None:
-        """End the run as planned. This package ends it, not the scenario."""
+        """End the run as planned. The call is made from this package, so it does not count as ended by the scenario."""
         self._runner.quit()
 
     def _arrive(self, msg: Any, **_: object) -> None:
-        """As a worker, take the master's answer."""
+        """As a worker, receive the master's answer."""
         name = str(msg.data.get("file", ""))
         if name in self._arrived:
             self._answers[name] = dict(msg.data)
@@ -204,7 +204,8 @@ class Hub:
 
 
 HUB = Hub()
-"""This process's hub. All parts of the scenario use it, so that each row of a file is given out only once."""
+"""This process's hub. All parts of the scenario share this object, so that each row of a file is given out only
+once."""
 
 
 @events.init.add_listener

@@ -19,7 +19,7 @@ from .sides import current_twin
 Order = Literal["shuffle", "sequential", "once"]
 
 SHUFFLED_ROWS = 16_384
-"""Number of rows from which `shuffle` draws at a time. A longer file is shuffled within a window that moves through
+"""Number of rows among which `shuffle` draws. A longer file is shuffled within a window that moves through
 it."""
 
 
@@ -28,13 +28,13 @@ class RowsExhausted(StopUser):
 
 
 def rows(path: str | Path, order: Order = "shuffle", columns: Sequence[str] | None = None, seed: int = 1) -> Rows:
-    """Return the rows of a data file for the users of this process. `next()` returns one as a dict.
+    """Return the rows of a data file for the users of this process. `next()` returns a row as a dict.
 
     The file is read in order, a few rows at a time, and is never completely in memory. With several workers, `shuffle`
     draws a different order in each, and `sequential` begins at a different position in each.
 
     Args:
-        path: .parquet, .csv, .tsv or .jsonl. A relative path is searched in the working folder, then in the scenario's
+        path: .parquet, .csv, .tsv or .jsonl. A relative path is looked up in the working folder, then in the scenario's
             folder.
         order: `shuffle` and `sequential` begin again at the end; `once` gives each row to exactly one user of all
             workers, and ends the users and the run when there are no more.
@@ -48,7 +48,9 @@ def rows(path: str | Path, order: Order = "shuffle", columns: Sequence[str] | No
         raise DataFileError(f'rows("{path}", order="{order}"): give shuffle, sequential or once.')
     found = _found(Path(path))
     kept = tuple(columns) if columns is not None else None
-    if next(batches(found, kept), None) is None:  # reported when the scenario is loaded, not in a task
+    if (
+        next(batches(found, kept), None) is None
+    ):  # so that the error is reported when the scenario is loaded and not in a task
         raise DataFileError(f'rows("{path}"): the file has no rows.')
     if order == "once":
         HUB.share(found)
@@ -61,7 +63,7 @@ class Rows:
     def __init__(self, path: Path, order: Order, columns: tuple[str, ...] | None, seed: int) -> None:
         self.path, self.order, self.columns, self.seed = path, order, columns, seed
         self._rows: Iterator[Row] | None = None
-        self._one_at_a_time = Semaphore()  # the master's answer is awaited in the middle of the iteration
+        self._one_at_a_time = Semaphore()  # the iteration waits here for the master's answer
 
     def __iter__(self) -> Rows:
         """Return itself."""
@@ -71,8 +73,8 @@ class Rows:
         """Return the next row. In a run against two targets, a user and its twin get the same n-th row.
 
         Raises:
-            RowsExhausted: with `once`, no row is left, and Locust ends the user.
-            DataFileError: the file cannot be read further, or the master has another file.
+            RowsExhausted: with `once`, if no row is left; Locust then ends the user.
+            DataFileError: the rest of the file cannot be read, or the master has a different file.
         """
         twin = current_twin()
         return self._next() if twin is None else twin.pair.draw(self, twin.side, self._next)
@@ -93,7 +95,8 @@ class Rows:
     def _sequential(self) -> Iterator[Row]:
         """Yield the rows in order, again and again.
 
-        Worker n begins at the fraction n × 0.618 (modulo 1) of the file, so that workers begin far apart.
+        Worker n begins at the fraction n × 0.618 (modulo 1) of the file, so that workers begin at places that are far
+        apart.
         """
         begin = int(count_rows(self.path) * (HUB.worker_index * 0.618034 % 1))
         yield from islice(self._all(), begin, None)
@@ -124,7 +127,7 @@ class Rows:
 def _found(path: Path) -> Path:
     """Return an absolute path.
 
-    A relative path is searched as Python would: in the working folder, then where modules are found.
+    A relative path is looked up in the same way as by Python: in the working folder, then in the folders of modules.
     """
     for folder in (Path(), *(Path(each) for each in sys.path if each)):
         if (folder / path).is_file():

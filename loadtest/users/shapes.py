@@ -1,4 +1,4 @@
-"""Define the number of users over time: plans as pure functions of elapsed time, and the Locust shape of a plan."""
+"""Define the number of users over time: plans, as pure functions of elapsed time, and the Locust shape of a plan."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..core.plan import Point, users_at
 class Plan(ABC):
     """Planned users over time, from 0 s to `duration_s`.
 
-    A command line may override these three fields. Each plan defines what they mean.
+    The command line may override these three fields. Each kind of plan defines what they mean.
 
     Attributes:
-        users: the most users at any time.
+        users: the maximum number of users.
         spawn_rate: users started per second while the plan rises.
         duration_s: length in seconds.
     """
@@ -33,7 +33,7 @@ class Plan(ABC):
         """Return the points in ascending time, the first at 0 s and the last at `duration_s`."""
 
     def users_at(self, elapsed_s: float) -> float | None:
-        """Return the planned users; None before the start and from the end on."""
+        """Return the planned users; None before the start and after the end."""
         return users_at(self.points(), elapsed_s)
 
     def overridden(
@@ -50,7 +50,7 @@ class Plan(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Ramp(Plan):
-    """Rise from 0 to `users` at `spawn_rate`, then hold to the end."""
+    """Rise from 0 to `users` at `spawn_rate`, then stay there to the end."""
 
     def points(self) -> tuple[Point, ...]:
         """Return three points: the start, the end of the rise, and the end."""
@@ -68,7 +68,7 @@ SHAPELESS = Ramp(users=10, spawn_rate=1, duration_s=60)
 class Burst(Plan):
     """Repeat a burst `times` times.
 
-    A burst stays at `idle_users` for `idle_ratio` of its time, rises to `users` at `spawn_rate`, and holds.
+    A burst stays at `idle_users` for `idle_ratio` of its time, rises to `users` at `spawn_rate`, and stays there.
     """
 
     idle_users: int = 0
@@ -112,7 +112,7 @@ class Staircase(Plan):
 class PlannedShape(LoadTestShape):
     """Locust's shape around a plan. A scenario subclasses it and sets `plan`.
 
-    Locust's own `--users`, `--spawn-rate` and `--run-time` override the plan's fields, also under plain `locust`.
+    Locust's own `--users`, `--spawn-rate` and `--run-time` override the plan's fields, also with plain `locust`.
     """
 
     abstract = True
@@ -135,9 +135,9 @@ class PlannedShape(LoadTestShape):
     def tick(self) -> tuple[int, float] | None:
         """Return (users, spawn rate) for the second that begins now; None ends the run.
 
-        A tick represents the second after it, so it uses the plan's value in the middle of that second. The rate is
-        high enough to reach that value in one step. The plan itself defines the slope, and with a slower rate Locust
-        would block.
+        A tick represents the second after it, so it uses the plan's value in the middle of that second. The spawn rate
+        is high enough to reach this value in one step. The slope of the ramp comes from the plan itself; with a lower
+        spawn rate, Locust would block.
         """
         plan = self.plan
         elapsed_s = self.get_run_time()

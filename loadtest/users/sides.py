@@ -1,8 +1,8 @@
 """Split the users of a run against two targets into pairs of twins, which send the same requests in random order.
 
-The host of a run against two targets consists of both URLs with a space between them. In this form Locust sends it to
-every worker. The users of a class form pairs of twins. Each user keeps its side for its whole life, so its login, its
-data in `self` and the ids that it got from the service belong to one target. Twins have the same seeds (for tasks and
+The host of a run against two targets consists of both URLs with a space between them. Locust sends this text to every
+worker. The users of a class form pairs of twins. Each user keeps its side until it ends, so its login, its data in
+`self` and the ids that it got from the service belong to one target. Twins have the same seeds (for tasks and
 payloads). If they have a schedule, they share its points: for every block of two points, a random draw decides which
 twin takes which point.
 """
@@ -30,7 +30,8 @@ SEPARATOR = " "
 """The separator between the two URLs of a run's host. No URL contains it."""
 
 MAX_AHEAD = 10_000
-"""The most payloads that one twin may be ahead of the other, which may have ended. Older payloads are dropped."""
+"""The maximum number of payloads by which one twin may be ahead of the other, which may have ended. Older payloads are
+dropped."""
 
 _ENVIRONMENT_ATTRIBUTE, _TWIN = "lt_sides", "lt_twin"
 
@@ -50,8 +51,8 @@ class Pair:
         key: the seed of everything that both twins draw.
         begun_s: when the first of the twins began its schedule (`time.perf_counter()`).
         common: values that both twins use, by name.
-        tapes: for each source of payloads, the values that one twin has drawn and the other has not: (side that drew,
-            values).
+        tapes: for each source of payloads, the values that only one of the twins has drawn so far: (side that drew
+            them, values).
     """
 
     key: str
@@ -60,13 +61,15 @@ class Pair:
     tapes: dict[object, tuple[int, deque[Any]]] = field(default_factory=dict)
 
     def draw(self, source: object, side: int, new: Callable[[], Value]) -> Value:
-        """Return a side's next value of a source. The n-th value of one twin is also the n-th of the other."""
+        """Return a side's next value of a source. The n-th value of one twin is also the n-th value of the other."""
         ahead, values = self.tapes.get(source, (side, deque()))
         if ahead != side and values:
             found: Value = values.popleft()
             return found
         value = new()
-        ahead, values = self.tapes.get(source, (side, deque()))  # the other twin may have drawn while `new` waited
+        ahead, values = self.tapes.get(
+            source, (side, deque())
+        )  # the other twin may have drawn a value while `new` waited
         if ahead != side and not values:
             ahead = side
         if ahead == side:
@@ -85,8 +88,8 @@ class Twin:
         side: index into SIDES.
         number: the number of its place among the users of its class in this process.
         pair: the state that it shares with its twin.
-        block: how many tasks it has begun; in an open loop the number of its arrival's block.
-        choosing: whether the next task is being chosen, so that nested choices continue with the same random state.
+        block: how many tasks it has begun; in an open loop, the number of the block of its arrival.
+        choosing: whether the next task is being chosen; nested choices then continue with the same random state.
     """
 
     side: int
@@ -96,23 +99,27 @@ class Twin:
     choosing: bool = False
 
     def seed(self, block: int) -> None:
-        """Give `random` and NumPy's global generator the twin's seed for this block; it holds until the next wait."""
+        """Set `random` and NumPy's global generator to the twin's seed for this block.
+
+        The seed applies until the next wait.
+        """
         number = zlib.crc32(f"{self.pair.key}/{block}".encode())
         random.seed(number)
         if "numpy" in sys.modules:
             sys.modules["numpy"].random.seed(number)
 
     def is_first(self, block: int) -> bool:
-        """Whether this side takes the first of the two points of a block. Exactly one of the two twins does."""
+        """Whether this side takes the first of the two points of a block. Of two twins, exactly one takes it."""
         return (zlib.crc32(f"{self.pair.key}/order/{block}".encode()) & 1) == self.side - 1
 
 
 class Sides:
     """Assign this process's users to the two sides. This is pure bookkeeping.
 
-    Within a class users are paired in the order in which they come. One of every two users is on each side, and a
+    Within a class users are paired in the order in which they come. Of every two users, one is on each side, and a
     random draw decides which side comes first. The places of users that end are reused, lowest first. Workers with odd
-    and even numbers draw opposite orders, so that unpaired users of several workers cancel out.
+    numbers use the opposite order of workers with even numbers, so that users without a twin are on both sides equally
+    often.
 
     Args:
         hosts: the hosts of both sides.
@@ -163,7 +170,7 @@ def sides_of(environment: Environment) -> Sides | None:
 
 
 def twin_of(user: Any) -> Twin | None:
-    """Return the user's place in a run against two targets; None in a run with one."""
+    """Return the user's place in a run against two targets; None in a run with one target."""
     twin: Twin | None = getattr(user, _TWIN, None)
     return twin
 
@@ -175,7 +182,7 @@ def side_of(user: Any) -> int:
 
 
 def current_twin() -> Twin | None:
-    """Return the place of the user whose code is running now, in its own greenlet or in one that it spawned."""
+    """Return the place of the user whose code is running now, in its own greenlet or in a greenlet that it spawned."""
     known = getattr(gevent.getcurrent(), "spawn_tree_locals", None)
     twin: Twin | None = known.get(_TWIN) if known else None
     return twin
@@ -188,9 +195,9 @@ def current_side() -> int:
 
 
 def shared_by_twins(user: Any, name: object, new: Callable[[], Value]) -> Value:
-    """Return a value that a user and its twin share. The first of the two that asks creates it.
+    """Return a value that a user and its twin share. The first of the two that needs the value creates it.
 
-    Without a twin, return a new value.
+    If there is no twin, return a new value.
     """
     twin = twin_of(user)
     if twin is None:
@@ -202,12 +209,13 @@ def shared_by_twins(user: Any, name: object, new: Callable[[], Value]) -> Value:
 
 
 def twin_arrivals(twin: Twin, times: Iterator[tuple[float, float]], now_s: float) -> Iterator[tuple[int, float]]:
-    """Yield a twin's arrivals from now on, as (block, time). Each twin gets one of a block's two times.
+    """Yield a twin's arrivals from now on, as (block, time). Each twin gets one of the two times of a block.
 
     Args:
         twin: the twin whose arrivals are returned.
-        times: the two times of every block, in s since the pair began; the same for both.
-        now_s: `time.perf_counter()`; the pair begins now unless the other twin has begun it.
+        times: the two times of every block, in s since the pair began; both twins pass the same times.
+        now_s: the current `time.perf_counter()`. If the other twin has not begun the schedule of the pair, it begins
+            now.
     """
     pair = twin.pair
     if pair.begun_s is None:
@@ -219,7 +227,7 @@ def twin_arrivals(twin: Twin, times: Iterator[tuple[float, float]], now_s: float
 
 
 def even_times(interval_s: float, phases: tuple[float, float]) -> Iterator[tuple[float, float]]:
-    """Yield the two times of every block on a grid: one every `interval_s` for each of two phases (0…1)."""
+    """Yield the two times of every block, from two grids with these phases (0…1) and a point every `interval_s`."""
     first, second = sorted(phases)
     block = 0
     while True:
@@ -292,11 +300,11 @@ def split_users() -> None:
                 sides.leave(type(user).__qualname__, twin)
 
     setattr(User, "__init__", initialise)  # noqa: B010 - mypy: a method is assigned
-    setattr(User, "run", run_on_side)  # noqa: B010 - as above; the attribute is final, so no scenario overrides it
+    setattr(User, "run", run_on_side)  # noqa: B010 - a method is assigned; it is final, so no scenario overrides it
 
 
 def _seed_choices() -> None:
-    """Make twins draw the same choice of task, and the same values until the first wait."""
+    """Make twins choose the same task, and draw the same random values until the first wait."""
     from locust import TaskSet
 
     waiting: list[Any] = [TaskSet]

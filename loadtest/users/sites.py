@@ -17,7 +17,7 @@ Key = tuple[str, str, int]
 
 
 class OtherHostError(ValueError):
-    """A URL leads to a server that this client may not call."""
+    """The URL leads to a server that this client may not call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Site:
     Attributes:
         origin: scheme and authority, the beginning of its URLs.
         host_header: the encoded Host header.
-        own: whether it is the server of the user's `host`; credentials go to no other.
+        own: whether it is the server of the user's `host`; credentials are sent only to this server.
     """
 
     origin: str
@@ -53,12 +53,12 @@ def parse_host(base_url: str) -> SplitResult:
 
 
 def key_of(url: SplitResult) -> Key:
-    """Return the identity of a server. The default port counts the same as no port."""
+    """Return the identity of a server. A URL with the default port has the same identity as a URL without a port."""
     return url.scheme, (url.hostname or "").lower(), url.port or DEFAULT_PORTS.get(url.scheme, 0)
 
 
 def plain_key(key: Key) -> Key:
-    """Return the HTTP key of an HTTPS server on its default port.
+    """Return the identity that an HTTPS server on its default port would have with HTTP.
 
     A redirect between these two stays on the host.
     """
@@ -90,7 +90,8 @@ class Sites:
 
         Raises:
             OtherHostError: the URL leads to another server, which is not allowed.
-            ValueError: the URL is neither whole nor a valid path; `items`, for example, lacks the slash.
+            ValueError: the URL is neither a whole URL nor a valid path; `items`, for example, does not begin with a
+                slash.
         """
         if url[:8].lower().startswith(("http://", "https://")):
             return self._located(urlsplit(url))
@@ -102,18 +103,18 @@ class Sites:
         elif self._joins and not url.startswith("//"):
             path = f"{self.prefix}/{url}"
         else:
-            raise ValueError(f"{url!r}: a path must begin with one /, or be a whole URL. {SEE}.")
+            raise ValueError(f"{url!r}: give a path that begins with one /, or a whole URL. {SEE}.")
         return self.own, quoted(path)
 
     def redirected(self, site: Site, target: str, location: str) -> tuple[Site, str]:
         """Return where a redirect from `target` on `site` leads.
 
         Raises:
-            OtherHostError: it leads to another server, which is not allowed.
-            ValueError: it leads to something that is not an HTTP URL.
+            OtherHostError: the redirect leads to another server, which is not allowed.
+            ValueError: the redirect leads to something that is not an HTTP URL.
         """
         if "\\" in location:
-            raise ValueError("it holds a backslash, and URL parsers disagree about its host")
+            raise ValueError("it contains a backslash, and URL parsers disagree about its host")
         url = urlsplit(urljoin(site.origin + target, location))
         if url.scheme not in DEFAULT_PORTS or not url.hostname:
             raise ValueError(f"it leads to a {url.scheme or 'broken'} URL")

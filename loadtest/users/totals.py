@@ -24,9 +24,9 @@ FLUSH_S = 1.0
 _TIMED = struct.Struct(f"<{''.join(COLUMNS.values())}{STAMP_BYTES}s")
 
 pack_timed = _TIMED.pack
-"""Returns one row as bytes, followed by the kernel's stamp (receive_timestamps.py; b"" for none). The row's `start` and
-`latency_us` hold the times (`time.perf_counter_ns()`) when the request was sent and when the last byte was read. The
-real start and latency are computed later, for a second's rows at once."""
+"""Returns one row as bytes, followed by the kernel's stamp (receive_timestamps.py; b"" if there is none). The row's
+`start` and `latency_us` contain the times (`time.perf_counter_ns()`) at which the request was sent and at which the
+last byte was read. The real start and latency are computed later, for all rows of a second at once."""
 
 TIMED_TYPE = np.dtype([*ROW_TYPE.descr, *STAMP_TYPE])
 
@@ -39,17 +39,17 @@ class Tally:
 
     Each request is counted in one of two ways. In both ways it becomes one row, and counts once in Locust's totals:
 
-    * quiet: it succeeded, and only Locust's totals and the recorder listen to `events.request`. Its packed
-      row waits here; once a second, and before anything reads them, the rows are added to `environment.stats`
-      in bulk and go to the row buffer.
+    * quiet: it succeeded, and only Locust's totals and the recorder listen to `events.request`. Its packed row is kept
+    here. Once a second, and before any code reads the totals, the rows are added to `environment.stats` in bulk and
+    moved to the row buffer.
     * fired: it failed, or there is another listener. The event is fired, so that Locust counts it and every listener
-      sees it; the row goes to the buffer at once, and RECORDED_KEY in the event's context tells the recorder
-      that the row exists.
+      sees it; the row is added to the buffer at once, and RECORDED_KEY in the event's context tells the recorder that
+      the row exists.
 
     Attributes:
         transport: the state that the clients' connections share.
         buffer: the recorder's row buffer, or a separate one for the texts if nothing records.
-        append: takes one row of `pack_timed`.
+        append: called with one row of `pack_timed`.
     """
 
     def __init__(self, environment: Environment) -> None:
@@ -93,7 +93,7 @@ class Tally:
             self.buffer.extend(_with_wall_times(timed))
 
     def flush(self) -> None:
-        """Bring Locust's totals and the row buffer up to date."""
+        """Add all waiting rows to Locust's totals and to the row buffer."""
         resent, self.transport.resent = self.transport.resent, 0
         self.buffer.resent += resent
         if not self._rows:
@@ -117,11 +117,11 @@ class Tally:
 
 
 def _with_wall_times(timed: bytes) -> PackedRows:
-    """Return `pack_timed` rows with start (UTC ns) and latency (µs) in place of the raw times.
+    """Return `pack_timed` rows in which the raw times are replaced by start (UTC ns) and latency (µs).
 
-    Starts follow the process's anchored clock, so setting the wall clock does not move them. The kernel's stamps follow
-    the wall clock. The wall clock and the clock of the raw times run at the same rate, so the difference between these
-    two clocks is the same as a second ago.
+    Starts follow the process's anchored clock, so setting the wall clock does not change them. The kernel's stamps
+    follow the wall clock. The wall clock and the clock of the raw times run at the same rate, so the difference between
+    these two clocks is still the same as a second ago.
     """
     moments = np.frombuffer(timed, TIMED_TYPE)
     rows = np.empty(len(moments), ROW_TYPE)

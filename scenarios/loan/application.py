@@ -1,4 +1,4 @@
-"""Draw loan applications from a seed, for every scenario of the bundled service."""
+"""Generate loan applications from a seed, for every scenario of the bundled service."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def _add_seed(parser: LocustArgumentParser) -> None:
 
 
 def applications_of(user: User) -> Iterator[dict[str, Any]]:
-    """Return this user's endless stream of applications; the same seed sends the same ones again.
+    """Return this user's endless stream of applications; with the same seed, the same applications are sent again.
 
-    All users take applications from one pool of POOL_SIZE, each beginning at its own place. Every worker draws the same
-    pool when its first user starts. So no application is drawn while requests are timed, and answers can be compared
-    with those before the load.
+    All users take applications from one pool of POOL_SIZE, each beginning at its own place. Every worker generates the
+    same pool when its first user starts. So no application is generated while requests are being timed, and answers can
+    be compared with reference answers.
     """
     environment: Any = user.environment
-    if not hasattr(environment, "loan_pool"):  # Locust's environment is where a process keeps state
+    if not hasattr(environment, "loan_pool"):  # a process keeps its state in Locust's environment
         seed = getattr(environment.parsed_options, "seed", 1)
         worker = max(0, getattr(environment.runner, "worker_index", 0))
         draw = random.Random(f"{seed}/0")
@@ -55,8 +55,8 @@ def applications_of(user: User) -> Iterator[dict[str, Any]]:
 def application(draw: random.Random) -> dict[str, Any]:
     """Return one loan application: the 18 fields of the service's schema in its order, amounts in cents.
 
-    One in four has its two flags as the strings "True" and "False", the others as JSON booleans: real clients send
-    both, and the service accepts both.
+    In one application of four, the two flags are the strings "True" and "False"; in the others they are JSON booleans.
+    Real clients send both forms, and the service accepts both.
     """
     bank, bank_state = draw.choice(BANKS)
     state = draw.choice(STATES)

@@ -16,7 +16,7 @@ class Borrower(FastUser):
     wait_time = spread_throughput(requests_per_s)
 
     def on_start(self) -> None:
-        """Begin this user's own stream of applications."""
+        """Begin this user's own sequence of applications."""
         self.applications = applications_of(self)
 
     @task

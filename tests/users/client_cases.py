@@ -263,7 +263,7 @@ def test_unsupported_uses_of_the_client_are_refused_with_advice(environment: Env
             client.get("http://example.com/")
         with pytest.raises(ValueError, match="line break"):
             client.get("/a", headers={"X": "a\r\nY: b"})
-        with pytest.raises(ValueError, match="begin with one /"):
+        with pytest.raises(ValueError, match="begins with one /"):
             client.get("a")
     for host in ("ftp://x", "127.0.0.1:80", "http://"):
         with pytest.raises(ValueError, match="must be like"):
