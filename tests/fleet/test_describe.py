@@ -179,7 +179,7 @@ def test_shapes_classes_and_tags_are_chosen_by_name(tmp_path: Path) -> None:
         "`--shape Tall`: mine.py has Short, Long": {"shape": "Tall"},
         "`--user-class Six`: mine.py has One, Two": {"shape": "none", "user_classes": ("Six",)},
         "no task of mine.py is left. Its tags are b, slow": {"shape": "none", "tags": ("fast",)},
-        "`-- --processes`: it is about the processes of Locust": {"shape": "none", "arguments": ("--processes", "2")},
+        "`-- --processes`: it applies to the processes of Locust": {"shape": "none", "arguments": ("--processes", "2")},
         "`-- --users`: pass it to lt itself, as `--users …`": {"shape": "none", "arguments": ("--users", "2")},
         "`One`: not an argument of lt": {"shape": "none", "arguments": ("One",)},
         "`--nosuch`: mine.py has no such argument": {"shape": "none", "arguments": ("--nosuch",)},
