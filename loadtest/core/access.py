@@ -82,7 +82,7 @@ class Access:
     names: tuple[str, ...] = ()
 
     def refusal(self, head: RequestHead, *, needs_secret: bool) -> Refusal | None:
-        """Return why the request is refused; None when it may be answered.
+        """Return why the request is refused; None if it may be answered.
 
         A body must be JSON, which a page cannot send to another site without a preflight.
 

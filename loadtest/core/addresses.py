@@ -37,7 +37,7 @@ def parse_address(text: str, *, option: str) -> tuple[str, int]:
     except ValueError:
         host, port = None, None
     if not host or parts.path or parts.username or not is_host(host):
-        raise UsageError(f"`{option} {text}`: give a host and perhaps a port, such as 10.0.0.2:5557.")
+        raise UsageError(f"`{option} {text}`: give a host and, if needed, a port, such as 10.0.0.2:5557.")
     return host, DEFAULT_MASTER_PORT if port is None else port
 
 

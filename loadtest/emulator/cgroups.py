@@ -184,7 +184,7 @@ class CgroupManager:
         missing = [what for what in ("cpu", "memory") if what not in self._parents]
         if missing:
             why = "; ".join(problems) or "this machine has no cgroups"
-            self.why_not = f"No limit on {' and '.join(missing)}: {why}. {_CURE}"
+            self.why_not = f"There is no limit on {' and '.join(missing)}: {why}. {_CURE}"
 
     def create(self, name: str) -> Cgroup:
         """Return a new cgroup without limits.

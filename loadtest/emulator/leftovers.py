@@ -7,7 +7,7 @@ from .folders import dead_folders, end_marked
 
 
 def sweep() -> list[str]:
-    """Clean up after this user's dead emulators, and return a sentence for each thing found.
+    """Remove what this user's killed emulators left behind, and return a sentence for everything that was found.
 
     Only processes, files and cgroups with the random mark of such an emulator are touched (see `folders`).
     """
@@ -15,7 +15,9 @@ def sweep() -> list[str]:
     for folder in dead_folders():
         found += [f"ended process {pid} of an emulator that no longer runs" for pid in end_marked(folder.mark)]
         if folder.mark:
-            found += [f"removed cgroup {path} of an emulator that is gone" for path in remove_marked(folder.mark)]
+            found += [
+                f"removed cgroup {path} of an emulator that no longer runs" for path in remove_marked(folder.mark)
+            ]
         folder.remove()
         found.append(f"removed {folder.path} of an emulator that no longer runs")
     return found

@@ -97,7 +97,7 @@ class ProcessSupervisor:
                 start_new_session=True,
                 preexec_fn=in_the_child,
             )
-        except SubprocessError as error:  # of in_the_child; it does not have the system's reason
+        except SubprocessError as error:  # raised by in_the_child; it does not have the system's reason
             raise CgroupError(_NO_JOIN, cgroup_files) from error
         finally:
             for fd in joins:

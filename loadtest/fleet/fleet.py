@@ -97,7 +97,9 @@ class Fleet:
         """
         plan, options = self.plan, self.plan.options
         if not plan.join_secret and not is_loopback(host_in_url(options.bind)):
-            raise FleetError(f"`--bind {options.bind}`: other machines can connect there, and no join secret is set.")
+            raise FleetError(
+                f"`--bind {options.bind}`: other machines can connect to this address, and no join secret is set."
+            )
         require_ports(options, self.port)  # again, because another program may have taken one since the run's start
         self._log = self.folder.log.open("ab")
         self.folder.log.chmod(FILE_MODE)  # the log may contain what a scenario prints

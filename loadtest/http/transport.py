@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 
 SWEEP_S = 0.05
-"""Shortest interval between checks of the deadlines. A timeout comes at most this much late, and never early."""
+"""Shortest interval between checks of the deadlines. A timeout is raised at most this much too late, and never too
+early."""
 
 LONGEST_SWEEP_S = 0.5
 

@@ -178,7 +178,7 @@ SAMPLES = 10
 
 @functools.cache
 def pattern_samples(pattern: str, least: int, most: int | None) -> list[str]:
-    """Return printable texts that match an ECMA pattern and the lengths; none if they cannot be found.
+    """Return printable texts that match an ECMA pattern and the lengths; none if no such text can be found.
 
     Hypothesis' `from_regex` draws them with a fixed seed, so that they are always the same.
     """

@@ -12,7 +12,8 @@ from ..users.clock import clock
 COMPUTING = "code that computed in the worker's own process"
 
 PROBE_S = 0.02
-"""Longest time between two measurements of the lag. A busy loop of 50 ms is always detected, one of 20 ms usually."""
+"""Longest time between two measurements of the lag. A busy loop of 50 ms is always detected, and a busy loop of 20 ms
+is usually detected."""
 
 
 @dataclass(frozen=True, slots=True)

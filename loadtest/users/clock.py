@@ -197,8 +197,9 @@ class Clock:
         self._watcher.start(self._wake)
 
     def _wake(self) -> None:
-        """Switch to the greenlets that are due, in the order of their due times, and set the timer for the next one."""
-        waiting, now_s = self._waiting, self._now()  # those that become due later run after the sockets are served
+        """Switch to the due greenlets, in the order of their due times, and set the timer for the next greenlet."""
+        # greenlets that become due later run after the sockets have been served
+        waiting, now_s = self._waiting, self._now()
         if self.on_wake is not None:
             self.on_wake(now_s, self._set_for_s)
         self._held_until_s = now_s + self._crowding.hold_s

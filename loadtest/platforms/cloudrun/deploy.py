@@ -159,7 +159,7 @@ def _send(
 
 
 def delete(settings: ServiceSettings, *, endpoint: str | None = None) -> bool:
-    """Delete the service and wait until it is gone. Return whether it existed.
+    """Delete the service and wait until it no longer exists. Return whether the service existed.
 
     Raises:
         CloudError: Google refused the call or did not answer.

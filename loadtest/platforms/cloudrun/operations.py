@@ -55,7 +55,7 @@ def wait(
         if elapsed_s > LIMIT_S:
             raise CloudError(
                 f"{purpose.api} had not finished {purpose.doing} after {LIMIT_S} s; it continues there. "
-                f"See how it stands: `{purpose.look}`.",
+                f"See its current state: `{purpose.look}`.",
                 cure=purpose.look,
             )
         on_progress(Step(elapsed_s, _word(operation)))
