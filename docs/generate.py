@@ -5,8 +5,8 @@ A page has each block of output between two markers. The text between the marker
     <!-- output: python lt.py scenarios -->
     <!-- end -->
 
-Only commands that match DETERMINISTIC are run. Their output is the same on every machine, so a test can compare the
-pages with it. Blocks of other commands stay unchanged.
+Only commands that match DETERMINISTIC are run. The output of these commands is the same on every machine, so a test can
+compare the pages with it. Blocks of other commands stay unchanged.
 """
 
 from __future__ import annotations

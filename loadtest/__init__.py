@@ -11,7 +11,8 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.2.0"
-"""The version of the whole project. pyproject.toml reads it from here, so it is known without an installation."""
+"""The version of the whole project. pyproject.toml reads the version from this file, so it is known even if the package
+is not installed."""
 
 __all__ = [
     "AnswerCheck",
@@ -50,7 +51,7 @@ _MODULES = {
     ".users.shapes": ("Burst", "PlannedShape", "Ramp", "Staircase"),
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}
-"""The module of each public name. A name that is not listed here is an error class."""
+"""The module of each public name. A name that is not in this table is an error class."""
 
 
 def __getattr__(name: str) -> Any:

@@ -127,7 +127,7 @@ def open_run(name: str | Path = "latest", *, runs: str | Path = "runs") -> Recor
 
     Args:
         name: its folder, its id, a unique prefix of it, its label, or `latest`.
-        runs: the folder that holds the runs, where `name` is not a path.
+        runs: the folder that contains the runs; it is not used if `name` is a path.
 
     Raises:
         UnknownRunError: there is no such run.
@@ -148,7 +148,7 @@ def report(
 
     Args:
         names: recorded runs, or names that `open_run` accepts.
-        runs: the folder that holds the runs, where a name is not a path.
+        runs: the folder that contains the runs; it is not used for names that are paths.
         format: html is written to a file (in the run's folder, or beside the folders of several runs) and its path is
             returned; the other formats are returned as text.
         out: write the report to this path instead, and return the path.

@@ -116,8 +116,8 @@ def _step_aside(portions: list[str]) -> str:
     If a second copy of our package were imported, the recorder of the first copy would not record that copy's users.
 
     Args:
-        portions: the folders of the user's `loadtest` if it is a namespace package, else empty. They are needed because
-            Python prefers an installed regular package to a namespace package.
+        portions: the folders of the user's `loadtest` if it is a namespace package, else empty. These folders are
+            needed because Python prefers an installed regular package to a namespace package.
     """
     sys.meta_path.insert(0, _TheirsAlone())
     if portions:

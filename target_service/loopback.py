@@ -1,7 +1,7 @@
 """On loopback, reject requests that name another host, and requests from web pages in a browser on this machine.
 
 A web page can send requests to any port of the machine on which it is displayed, and can make its own host name resolve
-to 127.0.0.1 (DNS rebinding). The container image does not use this check: there, the network in front of the container
+to 127.0.0.1 (DNS rebinding). The container image does not use this check: for a container, the network in front of it
 decides who may call the service.
 """
 

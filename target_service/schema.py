@@ -52,8 +52,8 @@ EXAMPLES: list[Any] = [
 """The two applications of the tutorial's load test, one for each form in which clients send booleans."""
 
 MAX_BATCH = 256
-"""The maximum number of applications in one `/predict/batch`. This is about 4 ms of work, during which all other
-requests wait."""
+"""The maximum number of applications in one `/predict/batch`. A batch of this size takes about 4 ms of work, during
+which all other requests wait."""
 
 Flag = StrictBool | Literal["True", "False"]
 """A JSON boolean, or the string that the training data uses for it. Pydantic 1 converted one form to the other

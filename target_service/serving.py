@@ -92,8 +92,7 @@ def serve(*, host: str, port: int) -> None:
 def leave_at_once_on_signals() -> None:
     """End the process with status 0 on SIGTERM and SIGINT, because while it is loading it has no requests to finish.
 
-    This does not raise an exception, because CatBoost's import would catch the exception and the process would
-    continue.
+    The handler does not raise an exception, because CatBoost's import would catch it and the process would continue.
     """
     _on_signals(lambda _number, _frame: os._exit(0))
 
@@ -110,7 +109,7 @@ class OnePiece:
         self._held = b""
 
     def write(self, data: bytes) -> None:
-        """Send `data` together with the held data, or hold it."""
+        """Send `data` together with data that was kept back, or keep it back."""
         if self._held:
             self._transport.write(self._held + data)
             self._held = b""
@@ -119,13 +118,13 @@ class OnePiece:
             asyncio.get_running_loop().call_soon(self.flush)
 
     def flush(self) -> None:
-        """Send the held data."""
+        """Send the data that was kept back."""
         if self._held and not self._transport.is_closing():
             self._transport.write(self._held)
         self._held = b""
 
     def close(self) -> None:
-        """Send the held data, then close."""
+        """Send the data that was kept back, then close the connection."""
         self.flush()
         self._transport.close()
 

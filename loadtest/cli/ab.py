@@ -43,7 +43,7 @@ class Sides:
 
 
 class Decided:
-    """The options for the margins (how much slower B may be), and for ending the run once they are decided."""
+    """The options for the margins (how much slower B may be), and for ending the run when they are decided."""
 
     margin: Annotated[
         list[str] | None,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 if sys.platform == "win32":
     print(
-        "lt runs on Linux and macOS. It needs fork, Unix sockets, file locks and POSIX signals, which Windows does "
+        "lt runs on Linux and macOS. lt needs fork, Unix sockets, file locks and POSIX signals, which Windows does "
         "not have. On Windows, run it in WSL 2, which is Linux.",
         file=sys.stderr,
     )
@@ -103,7 +103,7 @@ def _parse_and_run(arguments: Sequence[str]) -> int:
 
 def _require_typer() -> None:
     try:
-        import typer  # noqa: F401 - imported here, where the message can say how to install it
+        import typer  # noqa: F401 - imported here, so that the message below can say how to install it
     except ModuleNotFoundError:
         print(
             f"`typer` is not installed for {sys.executable}: run `make demo` (or `make .venv/.ready`) once, then "

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TerminalConsole:
-    """Print messages to stderr, and ask questions on the terminal if stdin is one.
+    """Print messages to stderr, and ask questions if stdin is a terminal.
 
     Args:
         live: the live page, which shows the status texts too; None without a live page.

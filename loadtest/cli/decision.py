@@ -1,4 +1,4 @@
-"""Follow a run against two targets, and determine when each margin is held or missed for certain."""
+"""Follow a run against two targets, and determine when it is certain for each margin whether it is held or missed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..recording.folder import RunFolder
 
 
 class Decision:
-    """Ends a run once its margins are decided, or only shows the result so far.
+    """Ends a run when its margins are decided, or only shows the result so far.
 
     Args:
         margins: how much slower the second target may be. Margins of a single endpoint are judged only after the run.

@@ -68,9 +68,9 @@ def emulate(  # the function is long because of its list of options
     """Run a local Cloud Run in front of the target service (or of any command) until Ctrl-C.
 
     Requests wait in a queue while no instance is running, and instances start and stop as the load changes. Google's
-    own API clients can deploy to it and read its metrics. They need the access token; the emulator prints the path of
-    the file that contains it. Instances get PATH, HOME and similar variables of this shell's environment, and the
-    variables of `--env`.
+    own API clients can deploy to it and read its metrics. These clients need the access token; the emulator prints the
+    path of the file that contains it. Instances get PATH, HOME and similar variables of this shell's environment, and
+    the variables of `--env`.
 
     Examples:
     `python lt.py emulate --cpu auto` · `python lt.py emulate --command "node server.js" --concurrency 10 --cpu 0.5`

@@ -69,7 +69,7 @@ def _stop_on_interrupts(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) ->
     """Let the first interrupt set `stop`, and every later one end the process at once.
 
     The event loop removes its own handlers when it closes, and an interrupt after that would kill the process without
-    clean-up. The handlers that are set here remain.
+    clean-up. The handlers that this function sets are not removed.
     """
     asked = False
 

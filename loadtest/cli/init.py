@@ -77,7 +77,7 @@ def init(
 
 
 def _new_file(path: Path, *, force: bool) -> Path:
-    """Return the path if a new file may be written there."""
+    """Return the path if a new file may be written at this path."""
     if path.exists() and not force:
         raise UsageError(f"`--out {path}`: the file exists. Give another name, or --force to replace it.")
     return path

@@ -28,7 +28,10 @@ def _ignore() -> None:
 
 
 def end_at_once() -> None:
-    """Let an interrupt end this process at once. This is used before recording starts and after it has ended."""
+    """Let an interrupt end this process at once.
+
+    This function is used before the recording starts and after it has ended.
+    """
     for number in INTERRUPTS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)

@@ -57,7 +57,7 @@ ANALYST_NICENESS = 10
 
 
 class LivePage:
-    """Listen for the page's requests, and hold the state that they read. Listening ends with the `with` block.
+    """Listen for the page's requests, and store the state that they read. Listening ends with the `with` block.
 
     Attributes:
         stop_asked: whether the page's stop button was pressed.

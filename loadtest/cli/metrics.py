@@ -26,8 +26,8 @@ def metrics(
 ) -> int:
     """Fetch the series of a run's Cloud Run service, wait until they cover the run, and store them in the run folder.
 
-    Series that were stored before are replaced once all new ones have arrived. Make the run's report again to
-    use the new series.
+    Series that were stored before are replaced when all new series have arrived. Make the run's report again to use the
+    new series.
 
     Examples:
         python lt.py metrics latest

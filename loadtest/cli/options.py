@@ -182,7 +182,7 @@ Endpoint = Annotated[
 Prices = Annotated[
     Path | None,
     option(
-        "JSON file with prices that replace the built-in, dated ones (docs/run-folder.md).", panel=CLOUD, metavar="FILE"
+        "JSON file with prices that replace the built-in list prices (docs/run-folder.md).", panel=CLOUD, metavar="FILE"
     ),
 ]
 FreeTier = Annotated[bool, option("Subtract the monthly free tier from every cost.", "--free-tier", panel=CLOUD)]

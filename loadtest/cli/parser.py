@@ -54,7 +54,7 @@ def _command(place: typer.Typer, name: str, function: Callable[..., int]) -> Non
 
 
 def _group(app: typer.Typer, name: str, verb: Verb) -> None:
-    """Add a verb that has actions, such as `lt runs rm`, and that can also be called without one."""
+    """Add a verb that has actions, such as `lt runs rm`, and that can also be called without an action."""
     group, function = typer.Typer(), _function(verb.place)
 
     @functools.wraps(function)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .live import LivePage
 
 WAITS_S = 5.0
-"""A request is shown once it has waited this long."""
+"""A request is shown when it has waited this long."""
 
 PLAIN_EVERY_S = 10.0
 

@@ -62,8 +62,8 @@ def report(  # the function is long because of its options and examples
     """Render one run, or compare several: whether the objectives held, where p95 spiked and why, how the runs differ.
 
     A single run's page is written into its folder, and the page of a comparison beside the runs; the path is printed.
-    The exit code is the verdict on the objectives: 0 if they held, 1 if one was missed, 3 if one had no data or a run
-    is degraded. With --fail-on-regression, the objectives of the baseline run itself do not count.
+    The exit code is the verdict on the objectives: 0 if they held, 1 if an objective was missed, 3 if an objective had
+    no data or a run is degraded. With --fail-on-regression, the objectives of the baseline run itself do not count.
 
     Examples:
         python lt.py report
@@ -121,8 +121,8 @@ def exit_code(made: Report, *, allow_degraded: bool = False) -> int:
 def with_default_margin(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with the default margin after every `--fail-on-regression` that has no value.
 
-    This is done here because the parser has no optional values: it would take the next argument, such as the name of a
-    run, as the value.
+    The default is inserted here because the parser has no optional values: it would take the next argument, such as the
+    name of a run, as the value.
     """
     from ..core.margins import DEFAULT_MARGIN, MARGIN_START
 

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:  # each verb imports these itself, so that `lt --help` stays fast
     from ..recording.folder import RunFolder
 
-RunsOption = Annotated[Path, typer.Option("--runs", metavar="DIR", help="The folder that holds the recorded runs.")]
+RunsOption = Annotated[Path, typer.Option("--runs", metavar="DIR", help="The folder that contains the recorded runs.")]
 """The option of every verb that reads or writes runs."""
 
 

@@ -15,7 +15,7 @@ def serve_here(
 ) -> int:
     """Run the target service on this machine until Ctrl-C.
 
-    It logs JSON lines; `ACCESS_LOG=1` in the environment adds a line for each request.
+    The service logs JSON lines; `ACCESS_LOG=1` in the environment adds a line for each request.
 
     Examples:
         python lt.py serve

@@ -1,12 +1,12 @@
 """Decide whether one of our listeners may answer an HTTP request, by its Host, Origin, content type and secret.
 
-Every listener that `lt` opens is on loopback. This keeps out other machines, but not web pages in a browser on this
-machine. A page can
+Every listener that `lt` opens is on loopback. So other machines are kept out, but web pages in a browser on this
+machine are not. A page can
 
     send a form or an image request to any port of this machine     -> Origin, Sec-Fetch-Site, content type, secret
     point its own name at 127.0.0.1 (DNS rebinding)                 -> Host: an address or `localhost`, never a name
 
-Every listener calls `Access.refusal`, so that there is only one set of rules. They are the rules of OWASP's Cross-Site
+Every listener calls `Access.refusal`, so that there is only one set of rules. The rules are those of OWASP's Cross-Site
 Request Forgery Prevention cheat sheet (origin check, custom header) and of the Fetch Metadata specification.
 """
 
@@ -53,7 +53,7 @@ class RequestHead:
 
     @classmethod
     def of(cls, method: str, headers: Iterable[tuple[str, str]]) -> RequestHead:
-        """Return the head of a request with these headers. Their case and order do not matter."""
+        """Return the head of a request with these headers. The case and order of the headers do not matter."""
         found: dict[str, str] = {}
         for name, value in headers:
             key = name.lower()

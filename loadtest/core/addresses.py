@@ -117,8 +117,8 @@ def _place(url: str) -> tuple[str, int | None, str]:
 def free_port(host: str = LOOPBACK) -> int:
     """Return a TCP port below 32768 that no other socket has on `host`.
 
-    The kernel usually takes the ports of outgoing connections from 32768 up. A port there could become another
-    program's before the caller listens on it.
+    The kernel usually uses ports from 32768 up for outgoing connections. If such a port were returned, another program
+    could get it before the caller listens on it.
 
     Raises:
         UnusableError: this machine has no such address, or no free port.

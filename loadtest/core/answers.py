@@ -48,7 +48,7 @@ class AnswerCheck:
             raise ValueError(f"AnswerCheck(tolerance={self.tolerance}): must be at least 0 and below 1, such as 1e-6.")
 
     def ignores(self, path: tuple[str, ...]) -> bool:
-        """Whether a field may differ; `path` holds its names from the top down."""
+        """Whether a field may differ; `path` contains the names from the top level down to the field."""
         return path[-1] in self.ignore or (len(path) > 1 and ".".join(path) in self.ignore)
 
 

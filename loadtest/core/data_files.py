@@ -11,7 +11,8 @@ from typing import Any
 from .errors import UsageError
 
 BATCH_ROWS = 256
-"""Number of rows that are converted at once. This takes about a millisecond, during which all requests wait."""
+"""Number of rows that are converted at once. Converting them takes about a millisecond, during which all requests
+wait."""
 
 Row = dict[str, Any]
 

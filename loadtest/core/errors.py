@@ -37,7 +37,7 @@ class UsageError(LoadTestError):
 
 
 class UnknownRunError(UsageError):
-    """No recorded run has this name, or more than one has it."""
+    """No recorded run has this name, or more than one run has it."""
 
 
 class ObjectiveError(UsageError):

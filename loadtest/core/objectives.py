@@ -45,7 +45,7 @@ METRICS: dict[str, Unit] = {
 """All metrics other than percentiles (such as `p95`), with their units."""
 
 PLATFORM_METRICS = frozenset({"instances", "cold_starts", "cost", "cpu"})
-"""Metrics that the platform reports. They are known only after a run; if they are missing, the objective is
+"""Metrics that the platform reports. Such metrics are known only after a run; if they are missing, the objective is
 undecided."""
 
 WHOLE_METRICS = PLATFORM_METRICS | {"wrong_answers"}
@@ -142,7 +142,7 @@ class Objective:
 
 
 def with_implied(texts: Iterable[str], *, implied: bool = True, checks_answers: bool = False) -> tuple[Objective, ...]:
-    """Return the objectives of a run, with the implied ones last.
+    """Return the objectives of a run, with the implied objectives last.
 
     Args:
         texts: the objectives as written.

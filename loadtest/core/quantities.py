@@ -27,8 +27,8 @@ def argv_of(text: str) -> tuple[str, ...]:
 def with_variables(argv: Sequence[str], variables: Mapping[str, str]) -> list[str]:
     """Return the arguments with each `$NAME` or `${NAME}` replaced by the variable's value, if the variable is given.
 
-    This replaces the shell, which is not used to run a command: for example, `--port $PORT` passes the port to a
-    service.
+    Commands are run without a shell, so this function replaces the variables: for example, `--port $PORT` passes the
+    port to a service.
     """
 
     def value(found: re.Match[str]) -> str:

@@ -20,7 +20,7 @@ _HELD = "held-"
 
 @contextmanager
 def temporary_folder(kind: str) -> Iterator[Path]:
-    """Yield a new folder that only this user may read. It is removed after the block, or by the next start."""
+    """Yield a new folder that only this user may read. The folder is removed after the block, or by the next start."""
     remove_leftovers()
     with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{kind}-") as name:
         lock = hold(Path(name))
@@ -69,7 +69,7 @@ def _is_left(folder: Path) -> bool:
         for held in folder.glob(f"{_HELD}*"):
             locks.append(os.open(held, os.O_WRONLY | os.O_NOFOLLOW))
             fcntl.flock(locks[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # the process that locked the file is alive, or the file is gone
+    except OSError:  # the process that locked the file is alive, or the file no longer exists
         return False
     finally:
         for lock in locks:

@@ -33,7 +33,7 @@ ANSWER_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
 )
-"""Headers of every answer. They prevent web pages of other sites from using the answer, even as an image or a
+"""Headers of every answer. These headers prevent web pages of other sites from using the answer, even as an image or a
 script."""
 
 
@@ -130,7 +130,7 @@ class ApiListener:
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def shutdown(self) -> None:
-        """Close the port and stop both servers. This also works after an interrupted `startup`."""
+        """Close the port and stop both servers. This method also works after an interrupted `startup`."""
         if self._listener is not None:
             self._listener.close()
         if self._http is not None:

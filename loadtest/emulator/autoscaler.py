@@ -1,7 +1,7 @@
 """Decide how many instances a revision needs.
 
-The code is pure: it takes the time and the observations and returns a decision with its reason. `revision.py` applies
-it.
+The code is pure: its functions get the time and the observations, and return a decision with its reason. `revision.py`
+applies it.
 
 There are two policies. `CloudRun` follows what Google publishes (cloud.google.com/run/docs/about-instance-autoscaling,
 read 2026): the larger of two numbers of instances, one for CPU and one for concurrency; both are averaged over a minute
@@ -144,8 +144,8 @@ class CloudRun:
 def needed_on_demand(observed: Observed) -> tuple[int, str]:
     """Return how many new instances the pending queue needs, and why.
 
-    This is our model: if requests find no free place at a serving, starting or standby instance, new instances start at
-    once, one per `concurrency` requests.
+    The rule is our own model: if requests find no free place at a serving, starting or standby instance, new instances
+    start at once, one per `concurrency` requests.
     """
     if not observed.pending:
         return 0, ""
@@ -161,7 +161,7 @@ def needed_on_demand(observed: Observed) -> tuple[int, str]:
     more = math.ceil(short / concurrency)
     return (
         there + more,
-        f"{observed.pending} pending − {free} free − {coming} starting places, {concurrency} an instance",
+        f"{observed.pending} pending − {free} free − {coming} starting places, {concurrency} per instance",
     )
 
 
@@ -221,7 +221,7 @@ class Idle:
 def to_stop(idle: Iterable[Idle], *, idle_limit_s: float, may_go: int) -> list[str]:
     """Return at most `may_go` instances that have been idle for long enough.
 
-    Those that have been idle longest come first.
+    The instances that have been idle longest come first.
     """
     over = sorted(
         (instance for instance in idle if instance.idle_s >= idle_limit_s), key=lambda instance: -instance.idle_s

@@ -43,7 +43,7 @@ class CgroupError(EmulatorError):
 def quota_us(cpu: float) -> tuple[int, int]:
     """Return (quota, period) in µs for `cpu` vCPU.
 
-    The period is the shortest one for which the quota is at least the kernel's minimum of 1 ms.
+    The period is the shortest period for which the quota is at least the kernel's minimum of 1 ms.
 
     An instance that has used up its quota is paused for the rest of the period, so a long period adds latency. For
     example, 0.025 vCPU means 1 ms in every 40 ms. With 0.1 vCPU or more the period is 10 ms, because a shorter period
@@ -189,7 +189,7 @@ class CgroupManager:
     def create(self, name: str) -> Cgroup:
         """Return a new cgroup without limits.
 
-        Its name contains a number, because two services may have revisions of the same name.
+        The name of the cgroup contains a number, because two services may have revisions of the same name.
         """
         self._made += 1
         directories = {}
@@ -211,8 +211,8 @@ def candidates(root: Path) -> list[tuple[int, dict[str, list[Path]]]]:
     with contextlib.suppress(OSError):
         if "cpu" in (root / "cgroup.controllers").read_text().split():
             own = root / _own_v2_path().lstrip("/")
-            # Only leaf cgroups may hold processes, so the new cgroup cannot be below our own. So it is created beside
-            # our own cgroup, or at the top, where that rule does not apply.
+            # Only leaf cgroups may contain processes, so the new cgroup cannot be below our own. So it is created
+            # beside our own cgroup, or at the top, where that rule does not apply.
             tries = [root] if own == root else [own.parent, root]
             found.append((2, {"cpu": tries, "memory": tries}))
     v1 = {name: [root / name] for name in _V1 if (root / name / "cgroup.procs").exists()}

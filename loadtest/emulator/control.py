@@ -102,7 +102,7 @@ class LocalCloudRun:
             self.log_event(self.not_limited)
 
     async def shutdown(self) -> None:
-        """Stop everything and clean up. This also works after an interrupted `startup`."""
+        """Stop everything and clean up. This method also works after an interrupted `startup`."""
         for key in list(self._services):
             self.delete_service(key)
         await asyncio.gather(*self._deleting.values(), return_exceptions=True)

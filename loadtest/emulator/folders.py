@@ -135,7 +135,7 @@ def emulator_folders() -> list[EmulatorFolder]:
 
 
 def dead_folders() -> list[EmulatorFolder]:
-    """Return the folders whose emulator is gone."""
+    """Return the folders whose emulator no longer runs."""
     return [
         folder
         for folder in emulator_folders()

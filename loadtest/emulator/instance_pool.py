@@ -20,7 +20,7 @@ from .model import RevisionTemplate, ServiceKey
 from .process_supervisor import ProcessSupervisor
 
 SPARE_SLOTS = 10
-"""Slots beyond max instances, for instances that are still completing their last requests."""
+"""Slots in addition to max instances, for instances that are still completing their last requests."""
 
 LOOK_EVERY_S = 0.1
 
@@ -92,7 +92,7 @@ class InstancePool:
     async def start_first(self) -> PooledInstance:
         """Start the instance of the deployment check without traffic, and without a CPU limit if none is chosen yet.
 
-        Raises: StartError: it did not start. The process has ended.
+        Raises: StartError: the instance did not start. The process has ended.
         """
         first = self._add(boost=self._template.cpu is None or self._template.cpu_boost)
         try:

@@ -119,7 +119,7 @@ class RevisionRecord:
         self._bill(period, instance, now_s - startup_s, now_s)
 
     def sample(self, now_s: float, instances: Sequence[InstanceSample]) -> None:
-        """Record the state of the ready instances. This is called about once a second."""
+        """Record the state of the ready instances. This method is called about once a second."""
         period = self._at(now_s)
         period.present = tuple(instance.name for instance in instances)
         for instance in instances:

@@ -8,7 +8,7 @@ There are two interfaces. Call both only on the emulator's event loop: no call b
 `Emulator` combines both. `tests/emulator/fake.py` implements a fake emulator for tests of other modules.
 
 Changing a service returns at once, with the service in phase DEPLOYING; `settled` waits until it is READY or FAILED.
-This matches Google's long-running operations.
+Google's long-running operations work in the same way.
 
 api_listener.py opens the one local port, detects HTTP/2 (gRPC) or HTTP/1 by the first bytes, checks access
 (`core.access`), and mounts
@@ -248,7 +248,9 @@ class Control(Protocol):
         ...
 
     def delete_service(self, key: ServiceKey) -> ServiceStatus:
-        """Begin to stop the service, and return it in phase DELETING. Its name is free once `deleted` returns.
+        """Begin to stop the service, and return it in phase DELETING.
+
+        The name of the service is free when `deleted` returns.
 
         Raises:
             ServiceNotFoundError: there is no such service.
@@ -256,7 +258,7 @@ class Control(Protocol):
         ...
 
     async def settled(self, key: ServiceKey, generation: int) -> ServiceStatus:
-        """Wait until `generation` is READY or FAILED (or a newer one has replaced it), and return the service.
+        """Wait until `generation` is READY or FAILED (or a newer generation has replaced it), and return the service.
 
         Raises:
             ServiceNotFoundError: there is no such service, or it was deleted in the meantime.
@@ -285,7 +287,7 @@ class Distribution:
     """A distribution over buckets, as in Cloud Monitoring.
 
     Attributes:
-        bounds: ascending; bucket i holds values in [bounds[i-1], bounds[i]).
+        bounds: ascending; bucket i contains values in [bounds[i-1], bounds[i]).
         counts: one count per bucket, so one more than bounds.
     """
 
@@ -313,7 +315,7 @@ class Series:
     """The points of one metric, one revision, one set of metric labels; oldest point first.
 
     If a revision has no values in a period, there is no point for this period, because missing is not zero. A period
-    gets its point once it is complete and the ingest delay has passed.
+    gets its point when the period is complete and the ingest delay has passed.
     """
 
     metric: str

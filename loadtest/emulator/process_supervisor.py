@@ -39,9 +39,10 @@ def base_environment() -> dict[str, str]:
 class ProcessSupervisor:
     """The processes of one emulator.
 
-    A child process ends together with the emulator's main thread (Linux: PR_SET_PDEATHSIG). It has its own session, so
-    that Ctrl-C reaches only the emulator. It has the emulator's mark in its environment and passes it on to its own
-    children. `leftovers.sweep` finds the processes of a killed emulator by this mark.
+    A child process ends together with the emulator's main thread (Linux: PR_SET_PDEATHSIG). A child process has its own
+    session, so that Ctrl-C reaches only the emulator. The environment of a child process contains the emulator's mark,
+    and the process passes it on to its own children. `leftovers.sweep` finds the processes of a killed emulator by this
+    mark.
     """
 
     def __init__(self, mark: str) -> None:

@@ -116,7 +116,7 @@ class Revision:
         self.serving = True
 
     async def leave_traffic(self) -> None:
-        """Accept no new requests, and complete the current ones."""
+        """Accept no new requests, and complete the current requests."""
         self.serving = False
         if self._data_plane is not None and self._data_plane.alive:
             await self._data_plane.haproxy.leave()

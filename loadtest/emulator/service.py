@@ -151,7 +151,7 @@ class Service:
         self._do(self._bring(revision, self.generation, traffic))
 
     async def settled(self, generation: int) -> ServiceStatus:
-        """Wait until `generation` or a newer one is READY or FAILED, and return the status.
+        """Wait until `generation` or a newer generation is READY or FAILED, and return the status.
 
         Raises:
             ServiceNotFoundError: the service was deleted in the meantime.

@@ -11,7 +11,9 @@ from .describe import load
 
 
 def prepare(path: Path, request: dict[str, Any], *, host: str | None) -> Any:
-    """Return the environment of a scenario that is ready to spawn users. Its `test_start` listeners have been called.
+    """Return the environment of a scenario that is ready to spawn users.
+
+    The scenario's `test_start` listeners have been called.
 
     Args:
         path: the path of the locustfile.

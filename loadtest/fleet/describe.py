@@ -1,4 +1,7 @@
-"""Describe locustfiles as JSON. This runs in a separate process, because importing Locust patches the process."""
+"""Describe locustfiles as JSON.
+
+This module runs in a separate process, because importing Locust patches the process.
+"""
 
 from __future__ import annotations
 

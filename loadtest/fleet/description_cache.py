@@ -25,7 +25,7 @@ KEPT = 64
 
 
 def folder() -> Path:
-    """Return the cache's folder, `$XDG_CACHE_HOME/lt` or `~/.cache/lt`. It may not exist."""
+    """Return the cache's folder, `$XDG_CACHE_HOME/lt` or `~/.cache/lt`. The folder may not exist."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lt"
 
 

@@ -1,7 +1,7 @@
-"""Send a scenario's own first requests to an instance whose CPU time is measured. This runs in a separate process.
+"""Send a scenario's own first requests to an instance whose CPU time is measured.
 
-It exchanges lines with the measuring process: it writes `warm` after sending the first requests, waits for a line,
-sends the measured requests, and writes a JSON record of them.
+This module runs in a separate process. The process exchanges lines with the measuring process: it writes `warm` after
+sending the first requests, waits for a line, sends the measured requests, and writes a JSON record of them.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ STOP_TIMEOUT_S = 10
 """How long users may take to finish their tasks at the end of the run. Requests that take longer are cut off."""
 
 END_S = STOP_TIMEOUT_S + 15.0
-"""How long the fleet may take to end after it was asked to stop. This includes the stop timeout, the last frames, and
-Locust's shutdown."""
+"""How long the fleet may take to end after it was asked to stop. This time includes the stop timeout, the last frames,
+and Locust's shutdown."""
 
 ALONE_S = 5.0
 """A master whose workers have all ended should end by itself. If it does not end within this time (because the workers
@@ -55,7 +55,7 @@ IMPORT_S = 60.0
 
 
 class Fleet:
-    """A master and its local workers. They end with the `with` block, also after an exception."""
+    """A master and its local workers. The processes end with the `with` block, also after an exception."""
 
     def __init__(self, plan: FleetPlan, folder: RunFolder) -> None:
         self.plan = plan
@@ -218,7 +218,7 @@ class Fleet:
         assert self._master is not None
         try:
             stopped = psutil.Process(self._master.pid).status() == psutil.STATUS_STOPPED
-        except psutil.Error:  # it has ended in the meantime
+        except psutil.Error:  # the process has ended in the meantime
             return None
         if not stopped:
             self._stopped_since_s = None

@@ -18,7 +18,7 @@ ANY_ADDRESS = ("0.0.0.0", "::")
 
 
 def join_secret(bind: str, environment: Mapping[str, str]) -> str:
-    """Return the join secret: from the environment, or a new one if there is none and other machines can connect.
+    """Return the join secret: from the environment, or a new secret if there is none and others can connect.
 
     On loopback the secret is empty, unless the environment sets one. If the secret is empty, every program on this
     machine may join.

@@ -1,4 +1,7 @@
-"""Collect the answers to a scenario's requests, one at a time, before the load. This runs in a separate process."""
+"""Collect the answers to a scenario's requests, one at a time, before the load.
+
+This module runs in a separate process.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +34,11 @@ LEARN_S = 15.0
 REPEAT_S = 30.0
 
 APART_S = 1.1
-"""Shortest time between the two answers to a request. It is longer than a second, so that a field with a time in
+"""Shortest time between the two answers to a request. The time is longer than a second, so that a field with a time in
 seconds differs between the two answers."""
 
 STALE = 500
-"""After this many requests in a row without a new one, the user is assumed to send nothing else."""
+"""If none of this many requests in a row is new, the user is assumed to send no other requests."""
 
 MAX_ITEM_BYTES, MAX_BYTES = 256 * 1024, 16 * 1024 * 1024
 """Limits of the size of a request with its answer, and of their total size."""

@@ -16,8 +16,8 @@ from ..recording.frames import FAILED, OUTCOMES, SIDES, Frame, SpoolReader
 from ..recording.load_lines import LOAD_COLUMNS
 
 WINDOW_S = 5.0
-"""The live line shows the requests of this last period. It is long enough for a p95 at 10 requests/s, and short enough
-to see a spike begin."""
+"""The live line shows the requests of this last period. The period is long enough for a p95 at 10 requests/s, and short
+enough to see a spike begin."""
 
 SILENT_S = 6.0
 """If the last line of a worker is older than this, the live line leaves out the worker, because it is lost together
@@ -26,7 +26,7 @@ with its users."""
 
 @dataclass(frozen=True, slots=True)
 class SideSnapshot:
-    """The current state of one of two targets. Its fields are those of ProgressSnapshot."""
+    """The current state of one of two targets. The fields are the same as in ProgressSnapshot."""
 
     requests_per_s: float
     p95_ms: float | None

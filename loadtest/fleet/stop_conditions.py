@@ -15,15 +15,16 @@ from ..core.plan import Point, steady_s
 from .progress import ProgressSnapshot, Recent, is_failed
 
 DEFAULT_WINDOW_S = 10
-"""The window of a condition without `for`. It is long enough so that one slow answer does not end a run."""
+"""The window of a condition without `for`. The window is long enough so that a single slow answer does not end a
+run."""
 
 
 class StopOn:
     """Called each time a run is evaluated. Returns the reason to end the run when the condition has held.
 
-    The window counts requests by the time at which they ended. It must be full and contain at least one request (for a
-    percentile, a successful one), because missing data must not end a run. A condition on a phase counts the requests
-    that began in this phase. The plan says when `steady` begins; the warm-up is not known during a run.
+    The window counts requests by the time at which they ended. The window must be full and contain at least one request
+    (for a percentile, a successful request), because missing data must not end a run. A condition on a phase counts the
+    requests that began in this phase. The plan says when `steady` begins; the warm-up is not known during a run.
 
     Args:
         condition: from `parse_objective(…, live=True)`.

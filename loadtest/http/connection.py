@@ -78,7 +78,7 @@ class Endpoint:
 class Connection:
     """One connection, opened at its first use and reopened after it was closed.
 
-    It is used for one request and its response at a time.
+    A connection is used for one request and its response at a time.
 
     Attributes:
         waiting: the greenlet that waits for this connection, or None.

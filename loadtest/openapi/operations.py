@@ -196,7 +196,7 @@ def _parameters(raw: list[Any], path: str, resolve: Resolver) -> tuple[Parameter
         if place not in ("path", "query", "header", "cookie") or not name:
             continue
         if place == "header" and name.lower() in ("accept", "content-type", "authorization"):
-            continue  # OpenAPI 3 describes these headers elsewhere and ignores them here
+            continue  # OpenAPI 3 describes these headers in other places, and ignores them as parameters
         content = each.get("content")
         schema = each.get("schema")
         if schema is None and isinstance(content, dict) and content:

@@ -316,6 +316,6 @@ def _singular(name: str) -> str:
 
 
 def other_than(expression: str, excluded: list[Any]) -> str:
-    """Return an expression that draws the same values as `expression`, except the excluded ones."""
+    """Return an expression that draws the same values as `expression`, except the excluded values."""
     barred = repr(tuple(excluded))
     return f"next((value for value in ({expression} for _ in range(100)) if value not in {barred}), None)"

@@ -71,7 +71,9 @@ def write_scenario(
     wanted, left_out = _chosen(found, {_plain(each) for each in include})
     if not wanted:
         reasons = "; ".join(f"{each.operation.name}: {each.why}" for each in left_out[:5])
-        raise UsageError(f'{document.source}: nothing to send ({reasons}). Include one with --include "METHOD /path".')
+        raise UsageError(
+            f'{document.source}: nothing to send ({reasons}). To include an operation, use --include "METHOD /path".'
+        )
     trial = Trial(Resolver(document.spec), wire, document.base or "", data)
     done = tried_in_order(trial, wanted, say)
     sent = tuple(each for each in done if each.works is not False)

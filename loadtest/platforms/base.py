@@ -192,7 +192,7 @@ class Deployment(ABC):
 class Platform(ABC):
     """A place that can be put under load.
 
-    Objects of this class hold no state. Everything that exists only during a run belongs to the target that `open`
+    Objects of this class have no state. Everything that exists only during a run belongs to the target that `open`
     yields.
 
     Attributes:
@@ -207,7 +207,7 @@ class Platform(ABC):
     has_own_address: ClassVar[bool] = True
 
     def check_options(self, options: TargetOptions) -> None:
-        """Check that the options are valid for this platform. This is called before anything is started.
+        """Check that the options are valid for this platform. This method is called before anything is started.
 
         Raises:
             UsageError: an option is not valid.
@@ -254,7 +254,7 @@ class Platform(ABC):
         raise UsageError(f"{run.id} ran against `{self.kind}`, which stores no series that could be fetched.")
 
     def deployment(self, options: DeployOptions, *, dry_run: bool, console: Console) -> Deployment:
-        """Return a checked deploy to this platform. This is called only if the platform declares `can_deploy`.
+        """Return a checked deploy to this platform. This method is called only if the platform declares `can_deploy`.
 
         Args:
             options: the given options.

@@ -80,5 +80,6 @@ class CostModel(Protocol):
     def projected(self, load: Load, *, elapsed_s: float, requests: int) -> Estimate:
         """Return the estimate for the whole run.
 
-        The number of requests per user is corrected by the requests that were sent in the first `elapsed_s`.
+        The number of requests per user is corrected so that it matches the requests that were sent in the first
+        `elapsed_s`.
         """

@@ -36,7 +36,7 @@ class Interleaved(Platform):
         """
         from .registry import platform_of
 
-        _require_two([side.options.url for side in options.sides])  # before anything is sent there
+        _require_two([side.options.url for side in options.sides])  # before anything is sent to the targets
         with ExitStack() as stack:
             opened = [
                 stack.enter_context(platform_of(side.platform).open(side.options, needs=needs, console=console))
@@ -84,7 +84,7 @@ def _require_two(urls: Sequence[str | None]) -> None:
     """Check that the two URLs lead to two services. A side that has no URL yet is None.
 
     Raises:
-        UsageError: they lead to one.
+        UsageError: the two URLs lead to the same service.
     """
     first, second = urls
     if first and second and same_service(first, second):

@@ -96,7 +96,7 @@ def _end(service: subprocess.Popen[bytes]) -> None:
 def _end_with_parent() -> None:
     """Make the kernel send SIGTERM to the service when this process ends (Linux).
 
-    This runs in the child process before the service is executed.
+    This function runs in the child process before the service is executed.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

@@ -45,7 +45,7 @@ class Answer:
 
 
 def ask(url: str, *, timeout_s: float) -> Answer:
-    """Send a GET to `url` and return the kind of answer. This takes at most about twice `timeout_s`.
+    """Send a GET to `url` and return the kind of answer. The probe takes at most about twice `timeout_s`.
 
     The function connects directly, even if the environment names proxies, because the load does the same.
     """

@@ -13,7 +13,7 @@ from .base import Platform, ScenarioNeeds, Target, TargetOptions
 
 
 class Unnamed(Platform):
-    """The hosts that the user classes name, with any protocol. They are not checked before the load."""
+    """The hosts that the user classes name, with any protocol. These hosts are not checked before the load."""
 
     kind: ClassVar[str] = "none"
     capabilities: ClassVar[Capabilities] = Capabilities()

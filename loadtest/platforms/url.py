@@ -47,7 +47,7 @@ class Url(Platform):
             TargetError: no server answers, or the scenario cannot use the server.
         """
         assert options.url is not None
-        if not options.url.startswith(("http://", "https://")):  # another protocol, which cannot be checked here
+        if not options.url.startswith(("http://", "https://")):  # another protocol, which this function cannot check
             yield Target(TargetRecord(kind=self.kind, url=options.url))
             return
         answer = ask(options.url + "/", timeout_s=ANSWER_WITHIN_S)

@@ -20,13 +20,14 @@ from .messages import join_proof
 MAX_WORKER_CHARS = 200
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 MAX_FRAME_ROWS = 1_000_000
-"""Maximum number of rows in one second. This is 40 times the highest rate that was measured in one process."""
+"""Maximum number of rows in one second. The limit is 40 times the highest rate that was measured in one process."""
 MAX_COUNT = 2**40
 MAX_USERS = 1_000_000
 MAX_STRING_CHARS = 600
 MAX_LIST = 500
 MAX_LATENCY_US = int(MAX_LATENCY_MS) * 1000 + 86_400 * 1_000_000
-"""Maximum latency, measured around the client's call. It is a day more than the maximum that a client may report."""
+"""Maximum latency, measured around the client's call. The limit is a day more than the maximum that a client may
+report."""
 FUTURE_NS = 60 * 1_000_000_000
 PAST_NS = 8 * 86_400 * 1_000_000_000
 MAX_VERSIONS = 10

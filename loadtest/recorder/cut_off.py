@@ -52,7 +52,7 @@ def _watched(original: Callable[..., Any], on_cut_off: OnCutOff) -> Callable[...
         except GreenletExit as error:
             if not is_accounted(error) and not is_asleep(error.__traceback__):
                 on_cut_off(getattr(self, "user", self))
-                account_for(error)  # the exception also passes through the tasks that contain this one
+                account_for(error)  # the exception also passes through the tasks that contain this task
             raise
 
     return call

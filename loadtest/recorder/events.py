@@ -17,7 +17,7 @@ BROKEN_BODY = "_lt_broken_body"
 """The attribute of an answer that contains the error that occurred when the client read the body."""
 
 Refuse = Callable[[str, object], None]
-"""A function that counts a value that was left out of its row. Its arguments are the name of the refusal and the
+"""A function that counts a value that was left out of its row. The arguments are the name of the refusal and the
 value."""
 
 

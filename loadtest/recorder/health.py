@@ -57,8 +57,8 @@ class HealthProbe:
     """Records how late the event loop is: each time the clock wakes it, and by a timer if the clock does not.
 
     The clock's wakes are exact and happen anyway. The timer fires PROBE_S after the last measurement, so a worker that
-    sends often is hardly ever woken only to be measured. It is a plain timer, because a sleeping greenlet would need a
-    switch and a new timer each time.
+    sends often is hardly ever woken only to be measured. A plain timer is used, because a sleeping greenlet would need
+    a switch and a new timer each time.
     """
 
     def __init__(self) -> None:

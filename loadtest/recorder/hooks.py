@@ -23,7 +23,7 @@ First = Callable[[dict[str, Any]], dict[str, Any]]
 """A function that receives an event, never raises, and returns the event for Locust's own listeners."""
 
 Measure = Callable[[Callable[..., None], dict[str, Any]], AbstractContextManager[dict[str, Any]]]
-"""A function that times a block and fires its event. Its arguments are the function that fires the event, and the
+"""A function that times a block and fires its event. The arguments are the function that fires the event, and the
 fields that are known before the block."""
 
 OnError = Callable[[str, BaseException], None]

@@ -31,8 +31,8 @@ NEVER_SENT = (
     UnicodeError,
     TypeError,
 )
-"""Errors that a client raises when it refuses to send a request. They are errors in the scenario, and no request was
-sent."""
+"""Errors that a client raises when it refuses to send a request. Such an error is an error in the scenario, and no
+request was sent."""
 
 _MARK = "_lt_request"
 

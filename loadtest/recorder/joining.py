@@ -20,7 +20,7 @@ are missing."""
 def wait_for_workers(environment: Any, **_: object) -> None:
     """Wait until the expected workers of a recorded run are ready, for at most PATIENCE_S.
 
-    This is the last listener of `init`, so the scenario's own initialisation comes before the wait.
+    This function is the last listener of `init`, so the scenario's own initialisation comes before the wait.
     """
     from locust.runners import MasterRunner
 

@@ -44,7 +44,7 @@ class _Account:
 class Ledger:
     """Count the requests begun, and the rows sent and received, per worker.
 
-    This is pure bookkeeping without clock or I/O.
+    The class only does bookkeeping; it uses no clock and no I/O.
     """
 
     accounts: dict[str, _Account] = field(default_factory=dict)
@@ -173,8 +173,8 @@ class Ledger:
         """Return the number of rows that may be missing: exact if the worker reported its count, else a bound.
 
         For a lost worker the bound is the number of requests that it had begun by its last frame and whose rows it had
-        not sent, plus the rows of two more frames. One of these frames may have been in transit, and the other one was
-        not made yet. Each of them is assumed to have as many rows as the largest number of requests that the worker
+        not sent, plus the rows of two more frames. One of these frames may have been in transit, and the other frame
+        was not made yet. Each of them is assumed to have as many rows as the largest number of requests that the worker
         began in one interval. If the number of requests begun is not known, the bound is twice the largest frame, plus
         one request per user.
         """

@@ -53,7 +53,8 @@ def main(arguments: list[str]) -> None:
 def hear_first(events: Any) -> None:
     """Remove secrets from this process's output, count the listeners' errors, and register our `init` listener.
 
-    This is called before the scenario is loaded, so that our listeners come first, and before a master listens.
+    This function is called before the scenario is loaded, so that our listeners come first, and before a master
+    listens.
     """
     from .hooks import observe
     from .master_socket import guard_master_socket

@@ -278,7 +278,7 @@ class Collector:
             )
 
     def _keep(self, report: WorkerReport) -> None:
-        """Append a frame to the spool completely or not at all, unless it is already there.
+        """Append a frame to the spool, completely or not at all, unless the spool already contains it.
 
         A reader could not find the frames after an incomplete frame.
         """

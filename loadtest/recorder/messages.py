@@ -13,7 +13,7 @@ UI_SECRET_VARIABLE = "LT_UI_SECRET"
 """The secret of Locust's own web page. Only the master gets this variable."""
 
 PARENT_VARIABLE = "LT_PARENT_PID"
-"""The pid of the process that started this one. The variable is set if this process must end when the process that
+"""The pid of the process that started this process. The variable is set if this process must end when the process that
 started it ends."""
 
 SECRET_VARIABLE = "LT_JOIN_SECRET"
@@ -44,7 +44,7 @@ FETCHED_VARIABLE = "LT_FETCHED"
 """Path of the folder that `fetch` has written, for a worker whose master is on another machine."""
 
 SCENARIO = "lt_scenario"  # worker → master: request with a proof; master → worker: the scenario's files and arguments
-UNLOADABLE = "lt_unloadable"  # worker → master: the scenario cannot be loaded there: host, error, proof
+UNLOADABLE = "lt_unloadable"  # worker → master: the worker cannot load the scenario: host, error, proof
 ENDING = "lt_ending"  # worker → master: the scenario has asked to end the run, and where in its code
 PROCESS = "lt_process"  # worker → master: host, pid and the pid that started it
 

@@ -47,7 +47,7 @@ recorder does, and may round the time."""
 class RequestRecorder:
     """The first listener of the request event.
 
-    It never raises an error. In `refusals` it counts, by kind, the values that it cannot record.
+    The listener never raises an error. In `refusals` it counts, by kind, the values that it cannot record.
 
     Attributes:
         custom_methods: types of requests that are reported only when they end, so that their start is unknown.
@@ -190,7 +190,8 @@ class RequestRecorder:
     def _start_ns(self, row: EventRow, moment_ns: int) -> int:
         """Return when a custom client's request began.
 
-        This is the time that the client reported if it lies within the run, else the current time minus the latency.
+        The result is the time that the client reported if it lies within the run, else the current time minus the
+        latency.
         """
         now_ns = moment_ns + self._clock.ahead_ns
         latency_ns = row.latency_us * 1000

@@ -138,7 +138,7 @@ def read_settings(own_arguments: list[str], locustfile: str) -> tuple[argparse.N
         locustfile: its name, for messages.
 
     Raises:
-        ArgumentsError: an argument is unknown or missing, or is an option of Locust that is not accepted there.
+        ArgumentsError: an argument is unknown or missing, or is an option of Locust that is not accepted in this place.
     """
     settings = Settings()
     keep_out(also_taken=True, settings=settings)

@@ -45,7 +45,8 @@ RETRY_S = 10.0
 
 
 Source = Callable[[], tuple[str, float]]
-"""A function that returns a token and the Unix time at which it expires. It raises TargetError if there is no token."""
+"""A function that returns a token and the Unix time at which it expires. The function raises TargetError if there is no
+token."""
 
 
 class Authorizer:
@@ -55,7 +56,7 @@ class Authorizer:
         environment: the environment of this process.
         source: returns the tokens.
         side: the side whose users get the tokens, as an index into SIDES; 0 in a run with one target. Users of the
-            other side have a token for another audience, and never get this one.
+            other side have a token for another audience, and never get this token.
     """
 
     def __init__(self, environment: Environment, source: Source, side: int = 0) -> None:

@@ -54,7 +54,7 @@ from .totals import LocustTotals
 log = logging.getLogger(__name__)
 
 KILL_S = 2.0
-"""How long a user may take to end after it was killed. Its code may catch the exception and continue."""
+"""How long a user may take to end after it was killed. The code of the user may catch the exception and continue."""
 
 
 class Sender:
@@ -86,8 +86,8 @@ class Sender:
         runners.WORKER_REPORT_INTERVAL = REPORT_INTERVAL_S
         keep_time(self.clock)
         # For every message to start users (once a second in a ramp), Locust builds its whole argument parser again,
-        # only to get the defaults of the options. This blocks the process for 90 ms, and this delay would be measured
-        # as latency. The defaults are constant, so they are computed once here and kept.
+        # only to get the defaults of the options. Building the parser blocks the process for 90 ms, and this delay
+        # would be measured as latency. The defaults are constant, so they are computed once here and kept.
         argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
         argument_parser.default_args_dict()
         row_buffers.attach(self.environment, self.buffer)

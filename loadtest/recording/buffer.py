@@ -27,8 +27,8 @@ TEXT_COLUMNS = ("name", "method", "error", "instance")
 _ROW = struct.Struct("<" + "".join(COLUMNS.values()))
 
 pack_row = _ROW.pack
-"""Returns one row as bytes, with the values of COLUMNS in order. This takes 0.24 µs; one `array` per column would take
-0.77 µs."""
+"""Returns one row as bytes, with the values of COLUMNS in order. Packing takes 0.24 µs; one `array` per column would
+take 0.77 µs."""
 
 ROW_TYPE = np.dtype([(name, np.dtype(code).newbyteorder("<")) for name, code in COLUMNS.items()])
 """The same row as a numpy type. Packed rows can be read as an array of this type."""
@@ -41,7 +41,9 @@ its status decides the outcome."""
 
 
 class OpenRequest(Hashable, Protocol):
-    """A request that was begun and has no row yet. The client keeps this object. It is compared and hashed by identity.
+    """A request that was begun and has no row yet.
+
+    The client keeps this object. The object is compared and hashed by identity.
 
     Attributes:
         started_ns: when it was begun (`time.perf_counter_ns()`).
@@ -73,8 +75,8 @@ class RowBuffer:
     append a row with the outcome `timeout` for a `gevent.Timeout`, else `unanswered`. `close_open` closes the requests
     that are still open at the end of the run.
 
-    Strings are stored once per process, and rows hold their index, which `name_id` and similar methods return. A frame
-    contains only the strings that its own rows use.
+    Strings are stored once per process, and rows contain their index, which `name_id` and similar methods return. A
+    frame contains only the strings that its own rows use.
 
     Attributes:
         worker: the worker's name.
@@ -133,7 +135,10 @@ class RowBuffer:
         return self.open.pop(request, 0) is None or self.unjudged.pop(request, 0) is None
 
     def count_events(self, name: str, method: str, count: int = 1) -> None:
-        """Count requests reported to Locust's totals. Each of them has its row here or is recorded as refused."""
+        """Count requests reported to Locust's totals.
+
+        Each of them has its row in this buffer or is recorded as refused.
+        """
         key = (name, method)
         if key not in self.events and len(self.events) >= MAX_EVENT_KEYS:
             key = (OTHER, "")

@@ -16,7 +16,7 @@ class Capabilities(BaseModel):
         on_this_machine: the target shares this machine with the load generators.
         single_process: one process serves everything, so the count of instances is always 1.
         scales: instances are added and removed with the load.
-        bills: a run costs money. Its cost is estimated, confirmed by the user, and limited by `--max-cost`.
+        bills: a run costs money. The cost is estimated, confirmed by the user, and limited by `--max-cost`.
         priced: Cloud Run's price list can be applied to its metrics, even if nothing is billed.
         takes_limits: the run creates the service, and therefore sets its CPU, memory, concurrency and instances.
         has_metrics: it records its own series (instances, CPU, billed time), which are fetched with the run.

@@ -26,6 +26,6 @@ def find_run(runs: Path, name: str) -> RunFolder:
     """Return the run called `name`, which is an id, a unique prefix of an id, a label, `latest`, or a path.
 
     Raises:
-        UnknownRunError: no run or several runs match; the message lists the existing ones.
+        UnknownRunError: no run or several runs match; the message lists the existing runs.
     """
     return RunFolder(find_path(runs, name))

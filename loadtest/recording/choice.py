@@ -41,7 +41,7 @@ def runs_of_label(runs: Path, label: str, *, without: Sequence[RunFolder] = ()) 
     Runs of older commits are left out, because they measured another version of the service.
 
     Args:
-        runs: the folder that holds the runs.
+        runs: the folder that contains the runs.
         label: the label of the baseline.
         without: the runs that are compared with the baseline.
 

@@ -141,7 +141,7 @@ class RunFolder(RunPaths):
         """Replace a file of this folder atomically. A reader sees either the old or the new file, never a part of it.
 
         Raises:
-            RunFolderError: the file cannot be written; the old one is unchanged.
+            RunFolderError: the file cannot be written; the old file is unchanged.
         """
         replace_text(path, text)
 

@@ -203,7 +203,7 @@ class SpoolReader:
                 if magic != MAGIC or length > MAX_PAYLOAD_BYTES:
                     self.stopped_why = f"no frame at byte {self.offset}"
                     return
-                # This is checked before reading, because a read allocates memory for the claimed length, and four
+                # The length is checked before reading, because a read allocates memory for the claimed length, and four
                 # flipped bits could make this 256 MB.
                 there = os.fstat(file.fileno()).st_size - self.offset - HEADER.size
                 payload = file.read(length) if length <= there else b""

@@ -29,7 +29,7 @@ def delete_run(folder: RunFolder) -> list[str]:
     target.
 
     Raises:
-        UsageError: it is not a run's folder, or the run is still in progress.
+        UsageError: the folder is not a run's folder, or the run is still in progress.
         RunFolderError: a file cannot be deleted.
     """
     if not is_there(folder.record):

@@ -63,7 +63,7 @@ def find_path(runs: Path, name: str) -> Path:
     """Return the folder of the run called `name`, in the forms that `catalogue.find_run` accepts.
 
     Raises:
-        UnknownRunError: no run or several runs match; the message lists the existing ones.
+        UnknownRunError: no run or several runs match; the message lists the existing runs.
     """
     if name and is_there(RunPaths(Path(name)).record):
         return Path(name)

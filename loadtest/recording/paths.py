@@ -68,7 +68,7 @@ class RunPaths:
 
     @property
     def rows(self) -> Path:
-        """One row per request; exists once the run is sealed."""
+        """One row per request; the file exists after the run was sealed."""
         return self.path / ROWS
 
     @property
@@ -128,8 +128,8 @@ def require_file(path: Path) -> int:
 
     Raises:
         FileNotFoundError: the name does not exist.
-        RunFolderError: it is not a regular file (reading a pipe or a device could block forever), or its name is not
-            UTF-8, so no report can contain the name.
+        RunFolderError: the path is not a regular file (reading a pipe or a device could block forever), or its name is
+            not UTF-8, so no report can contain the name.
     """
     try:
         str(path).encode()
@@ -183,7 +183,7 @@ def replace_text(path: Path, text: str) -> None:
     """Replace a file atomically. A reader sees either the old or the new file, never a part of it.
 
     Raises:
-        RunFolderError: the file cannot be written; the old one is unchanged.
+        RunFolderError: the file cannot be written; the old file is unchanged.
     """
     with replacing(path) as new:
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "w", encoding="utf-8") as file:

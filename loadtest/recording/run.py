@@ -41,8 +41,8 @@ def _measurable(moment: datetime) -> datetime:
 _FIRST_MOMENT, _LAST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 Moment = Annotated[AwareDatetime, AfterValidator(_measurable)]
-"""A time with its zone. It must be before 2262, because a later time in nanoseconds since 1970 does not fit into 64
-bits."""
+"""A time with its zone. The time must be before 2262, because a later time in nanoseconds since 1970 does not fit into
+64 bits."""
 
 MAX_OFFSET_US = 10 * 365 * 86_400e6
 """Ten years. A larger clock offset means that the file is damaged."""
@@ -318,7 +318,10 @@ class TotalsDifferenceRecord(_Record):
 
 
 class ClockJumpRecord(_Record):
-    """A step of a process's wall clock during the run. It does not affect the times of rows and of load.csv."""
+    """A step of a process's wall clock during the run.
+
+    Such a step does not affect the times of rows and of load.csv.
+    """
 
     process: str
     at: Moment

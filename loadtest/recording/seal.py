@@ -146,7 +146,7 @@ def fingerprint(paths: RunPaths) -> SealedFile:
     """Return the data that identifies the sealed file.
 
     Raises:
-        RunFolderError: it cannot be read.
+        RunFolderError: the sealed file cannot be read.
     """
     digest = hashlib.sha256()
     with open_file(paths.rows) as file:

@@ -33,7 +33,7 @@ def answers_before(
 ) -> Iterator[Answers]:
     """Collect the answers to the scenario's first requests if answers should be compared.
 
-    Their file exists while the block lasts.
+    The file with the answers exists while the block lasts.
 
     A run with two targets compares the targets with each other, so no answers are collected.
 

@@ -263,7 +263,7 @@ def _two_targets(
     """Return the platform of a run against two targets, and its options. `place` says where both services are.
 
     Raises:
-        UsageError: there are not exactly two targets, or one is neither `local`, a URL, a command nor a service.
+        UsageError: there are not exactly two targets, or a target is not `local`, a URL, a command or a service.
     """
     if sorted(map(len, (sides, commands, services))) != [0, 0, 2]:
         raise UsageError(

@@ -36,7 +36,7 @@ class ProgressView(Protocol):
     """The interface for showing the progress of a run."""
 
     def show(self, look: Look, *, ending: bool) -> None:
-        """Show the state of the run. This is called each time the run is evaluated."""
+        """Show the state of the run. This method is called each time the run is evaluated."""
 
     @property
     def stop_asked(self) -> bool:
@@ -70,7 +70,7 @@ class _Unseen:
 
 
 class LogRunConsole(LogConsole):
-    """The console of a program without a terminal. It shows no progress."""
+    """The console of a program without a terminal. This console shows no progress."""
 
     def progress(
         self, folder: RunFolder, planned_s: float | None, *, expect_workers: int
@@ -120,7 +120,7 @@ def watch(
         fleet: the started fleet.
         folder: the run's folder.
         planned_s: its planned duration, if it is known.
-        abort_conditions: conditions that end the run early; it is then not complete.
+        abort_conditions: conditions that end the run early; the run is then not complete.
         console: shows the progress.
         goals: conditions that end the run as complete.
 
@@ -230,5 +230,5 @@ def _clock(seconds: float) -> str:
 def _first_reason(
     abort_conditions: tuple[AbortCondition, ...], snapshot: ProgressSnapshot, new: tuple[Recent, ...]
 ) -> str | None:
-    """Return the sentence of the first condition that holds. The conditions after this one are not evaluated."""
+    """Return the sentence of the first condition that holds. The conditions after this condition are not evaluated."""
     return next(filter(None, (condition(snapshot, new) for condition in abort_conditions)), None)

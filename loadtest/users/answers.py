@@ -39,7 +39,10 @@ class CheckedEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The answer to one request before the load. `endpoint` and `check` are indexes into the reference's lists."""
+    """The answer to one request before the load.
+
+    `endpoint` and `check` are indexes into `Reference.endpoints` and `Reference.checks`.
+    """
 
     status: int
     content: bytes
@@ -128,7 +131,9 @@ class WrongAnswer:
 
 
 class AnswerChecker:
-    """Compare each answer for whose request there is a reference answer. This takes 0.3 µs if nothing differs.
+    """Compare each answer for whose request there is a reference answer.
+
+    The comparison takes 0.3 µs if nothing differs.
 
     Attributes:
         checked: number of answers compared so far, by endpoint of the reference.

@@ -25,7 +25,7 @@ class FastClient(Performer):
     docs/users.md says where it behaves like FastHttpUser's client, and which features it rejects.
 
     Attributes:
-        user: the user that owns the client; None if it was created without one.
+        user: the user that owns the client; None if the client was created without a user.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class FastClient(Performer):
         raise AttributeError(f"client.client: FastUser's client wraps no other client; use close(). {SEE}.")
 
     def close(self) -> None:
-        """Close the idle connections. The next request opens a new one."""
+        """Close the idle connections. The next request opens a new connection."""
         for pool in self._sites.pools():
             pool.close()
 

@@ -48,7 +48,7 @@ def encode_header(name: str, value: Any) -> bytes:
 
     Raises:
         ValueError: the name is not valid, or the value has a line break, which would end the header early, or a
-            character beyond Latin-1.
+            character that Latin-1 does not contain.
     """
     text = str(value)
     if not _TOKEN.match(name) or "\r" in text or "\n" in text or "\0" in text:

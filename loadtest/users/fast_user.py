@@ -49,8 +49,8 @@ class FastUser(User, RestMixin[Any]):
         allow_other_hosts: whether requests and redirects may go to servers other than `host`. Other servers do
             not get the user's Authorization and Cookie headers.
         max_body_bytes: the longest body of an answer; a longer body is a failure.
-        check_answers: whether answers under load are compared with reference answers. True or an AnswerCheck, which
-            says how: always; False: never; None: only if the run asks for it (`--check-answers`).
+        check_answers: whether answers under load are compared with reference answers: always (True, or an AnswerCheck
+            with settings), never (False), or only if the run asks for it with `--check-answers` (None).
     """
 
     abstract = True

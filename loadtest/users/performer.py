@@ -53,7 +53,8 @@ class Performer:
     """Sends FastClient's requests: it gets the encoded body, sends the request and records the row.
 
     Attributes:
-        headers: the headers that are sent with every request; change them here, for example to renew a bearer token.
+        headers: the headers that are sent with every request; a scenario may change them, for example to renew a bearer
+            token.
         request_name: the name under which requests without `name=` are recorded; see `rename_request`.
         base_url: the user's host, without credentials.
         auth_header: the Authorization header for credentials in the host's URL; None without credentials.

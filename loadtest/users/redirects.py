@@ -22,7 +22,7 @@ class RedirectError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One request in a chain of redirects: the first request, or one that follows a redirect.
+    """One request in a chain of redirects: the first request, or a request that follows a redirect.
 
     Attributes:
         kind: the kind of its body (request_body.py).
@@ -48,8 +48,8 @@ def next_step(step: Step, first: Site, sites: Sites, status: int, location: str)
     """Return the request that follows a redirect.
 
     301, 302 and 303 change every request but a HEAD to a GET without body; 307 and 308 repeat the request. A Cookie
-    header of the request is dropped (the jar's cookies are added again), and so is Authorization when the request
-    leaves the first server.
+    header of the request is dropped, because the cookies of the jar are added again. The Authorization header is
+    dropped if the redirect leads to another server.
 
     Raises:
         RedirectError: the redirect may not be followed; the message says why.

@@ -60,7 +60,7 @@ class Headers(dict[str, str]):
 class Response:
     """A response, or the information that there is none. With catch_response, the scenario checks it in a `with` block.
 
-    It has the same interface as FastHttpUser's response. In the block, the last call of `success()` or
+    This class has the same interface as FastHttpUser's response. In the block, the last call of `success()` or
     `failure(reason)` decides. If neither was called, the status decides, and an exception that leaves the block counts
     as a failed check. After the request was recorded, every exception is passed on to Locust, except Locust's
     ResponseError, which only states that the check failed.
@@ -153,7 +153,7 @@ class Response:
     def encoding(self) -> str | None:
         """The charset of `text`: the charset in the Content-Type, else the same guess as in requests and FastHttpUser.
 
-        It may be assigned.
+        A scenario may set this property.
         """
         try:
             return self._encoding
@@ -185,10 +185,10 @@ class Response:
             return self.content.decode("utf-8", errors="replace")
 
     def json(self) -> Any:
-        """Return the body as JSON, like `json.loads(response.text)`, except that integers beyond 64 bits become floats.
+        """Return the body as JSON, like `json.loads(response.text)`, except that integers of more than 64 bits become floats.
 
         Raises:
-            ValueError: it is not JSON.
+            ValueError: the body is not JSON.
             NoAnswerError: there was no answer. This error ends the task, and Locust continues with the next task.
         """
         content = self.content

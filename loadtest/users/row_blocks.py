@@ -32,7 +32,7 @@ WANT, GIVE, USED = "lt_rows_want", "lt_rows_give", "lt_rows_used"
 
 @dataclass(slots=True)
 class Allocation:
-    """The rows of a file that have been given out. This is pure bookkeeping.
+    """The rows of a file that have been given out. The class only does bookkeeping.
 
     Attributes:
         total: number of rows in the file.

@@ -24,7 +24,7 @@ it."""
 
 
 class RowsExhausted(StopUser):
-    """Every row of a file with `order="once"` has been given out. This error ends the user."""
+    """Every row of a file with `order="once"` has been given out. The error ends the user."""
 
 
 def rows(path: str | Path, order: Order = "shuffle", columns: Sequence[str] | None = None, seed: int = 1) -> Rows:

@@ -114,7 +114,7 @@ class Twin:
 
 
 class Sides:
-    """Assign this process's users to the two sides. This is pure bookkeeping.
+    """Assign this process's users to the two sides. The class only does bookkeeping.
 
     Within a class users are paired in the order in which they come. Of every two users, one is on each side, and a
     random draw decides which side comes first. The places of users that end are reused, lowest first. Workers with odd

@@ -40,7 +40,7 @@ def parse_host(base_url: str) -> SplitResult:
     """Return a user's `host` in parts.
 
     Raises:
-        ValueError: it is not an HTTP or HTTPS URL.
+        ValueError: `host` is not an HTTP or HTTPS URL.
     """
     try:
         url = urlsplit(base_url)

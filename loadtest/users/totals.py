@@ -39,9 +39,9 @@ class Tally:
 
     Each request is counted in one of two ways. In both ways it becomes one row, and counts once in Locust's totals:
 
-    * quiet: it succeeded, and only Locust's totals and the recorder listen to `events.request`. Its packed row is kept
-    here. Once a second, and before any code reads the totals, the rows are added to `environment.stats` in bulk and
-    moved to the row buffer.
+    * quiet: it succeeded, and only Locust's totals and the recorder listen to `events.request`. The packed row of such
+    a request is kept here. Once a second, and before any code reads the totals, the rows are added to
+    `environment.stats` in bulk and moved to the row buffer.
     * fired: it failed, or there is another listener. The event is fired, so that Locust counts it and every listener
       sees it; the row is added to the buffer at once, and RECORDED_KEY in the event's context tells the recorder that
       the row exists.
@@ -81,7 +81,7 @@ class Tally:
     def somebody_else_listens(self) -> bool:
         """Whether any other listener needs the request event.
 
-        This is checked again when the number of `listeners` changes.
+        The answer is computed again when the number of `listeners` changes.
         """
         others = any(getattr(listener, "__module__", "") not in QUIET_LISTENERS for listener in self.listeners)
         self.quiet_listeners = -1 if others else len(self.listeners)

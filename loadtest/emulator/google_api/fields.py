@@ -234,7 +234,7 @@ def check(document: Mapping[str, Any], form: Form) -> None:
     """Check that every field of a service's document is applied or stored.
 
     Raises:
-        FieldError: a field is refused; the message names the first one and the reason.
+        FieldError: a field is refused; the message names the first such field and the reason.
     """
     for path, value in _said(document):
         found = find(path, form)

@@ -1,7 +1,7 @@
 """Translate between the Knative v1 form of a Cloud Run service, which gcloud writes, and the emulator's model.
 
-The form: https://cloud.google.com/run/docs/reference/rest/v1/namespaces.services. This form keeps the autoscaler's
-limits and the CPU boost in annotations of the template.
+The form: https://cloud.google.com/run/docs/reference/rest/v1/namespaces.services. The Knative form keeps the
+autoscaler's limits and the CPU boost in annotations of the template.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Variable(_Form):
 
     name: str
     value: str = ""
-    valueFrom: None = None  # noqa: N815 the API itself spells this word so, here and below
+    valueFrom: None = None  # noqa: N815 the API itself uses this spelling, in this line and below
 
 
 class Port(_Form):
@@ -374,7 +374,7 @@ def _is_true(annotations: dict[str, str], name: str) -> bool:
 def _ratio(annotations: dict[str, str], name: str) -> float | None:
     """Return a scaling target as a ratio; None if it is not set.
 
-    It is written as 0.10 to 0.95, or as 10 to 95 (percent).
+    The annotation is written as 0.10 to 0.95, or as 10 to 95 (percent).
     """
     text = annotations.get(name)
     if text is None:

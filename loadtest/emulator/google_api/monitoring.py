@@ -1,6 +1,6 @@
 """Implement `google.monitoring.v3.MetricService` for the emulator's metrics.
 
-It refuses the same calls as Google's service.
+The implementation refuses the same calls as Google's service.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Store the IAM policies of services. They are not enforced."""
+"""Store the IAM policies of services. The policies are not enforced."""
 
 from __future__ import annotations
 

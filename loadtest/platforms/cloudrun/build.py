@@ -15,7 +15,7 @@ from ...core.errors import CloudError, UsageError
 from .settings import ServiceSettings
 
 REPOSITORY = "lt"
-"""The Artifact Registry repository that holds the images."""
+"""The Artifact Registry repository that contains the images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def build_commands(image: str, *, project: str, region: str, how: str, base: str
         project: the project that pays for the build.
         region: the region of the repository.
         how: `local` builds with this machine's docker, `cloud` with Cloud Build.
-        base: the base image to use instead of the one in the Dockerfile.
+        base: the base image to use instead of the base image in the Dockerfile.
     """
     options = ("--build-arg", f"PYTHON_IMAGE={base}") if base else ()
     place = ("--project", project, "--location", region)
@@ -128,7 +128,7 @@ def delete_command(settings: ServiceSettings) -> Command:
 
 
 def run_all(commands: list[Command], *, folder: Path, on_start: Callable[[Command], None]) -> None:
-    """Run the commands one after the other in `folder`. Their output goes to stderr.
+    """Run the commands one after the other in `folder`. The output of the commands goes to stderr.
 
     Raises:
         CloudError: a command is not installed or failed; the commands after it were not run.

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from .calls import RetryPolicy
 
 FAR_MS = 20.0
-"""A longer round trip means that the service is in another region or that the connection is slow. It makes every
-measured latency longer."""
+"""A longer round trip means that the service is in another region or that the connection is slow. A longer round trip
+makes every measured latency longer."""
 
 ROUND_TRIPS = 3
 ANSWER_WITHIN_S = 60.0
@@ -133,7 +133,7 @@ def check_permissions(found: Described, clients: Clients, *, retry_policy: Retry
 
 
 def check_limits(limits: Limits, found: Described) -> Iterator[Check]:
-    """Yield a check for each of the service's limits, with a sentence about the risky ones."""
+    """Yield a check for each of the service's limits, with a sentence about each risky limit."""
     again = f"gcloud run services update {found.target.service} {_place(found)}"
     if found.target.capabilities.on_this_machine:
         again = f"python lt.py deploy --service {found.target.service} {_place(found)} --endpoint HOST:PORT"

@@ -93,7 +93,8 @@ def projected(
 ) -> Estimate:
     """Return the estimate for the whole run.
 
-    The number of requests per user is corrected by the requests that were sent in the first `elapsed_s`.
+    The number of requests per user is corrected so that it matches the requests that were sent in the first
+    `elapsed_s`.
     """
     points = load.points()
     until = [point for point in points if point[0] < elapsed_s]

@@ -54,7 +54,7 @@ def wait(
         elapsed_s = time.monotonic() - begun
         if elapsed_s > LIMIT_S:
             raise CloudError(
-                f"{purpose.api} had not finished {purpose.doing} after {LIMIT_S} s; it continues there. "
+                f"{purpose.api} had not finished {purpose.doing} after {LIMIT_S} s; the operation continues there. "
                 f"See its current state: `{purpose.look}`.",
                 cure=purpose.look,
             )

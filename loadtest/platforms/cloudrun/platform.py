@@ -115,7 +115,8 @@ class CloudRunCosts:
     def projected(self, load: Load, *, elapsed_s: float, requests: int) -> Estimate:
         """Return the estimate for the whole run.
 
-        The number of requests per user is corrected by the requests that were sent in the first `elapsed_s`.
+        The number of requests per user is corrected so that it matches the requests that were sent in the first
+        `elapsed_s`.
         """
         return cost.projected(
             load,
@@ -131,7 +132,7 @@ class CloudRunCosts:
 def admitted(found: Described, console: Console) -> Iterator[Mapping[str, str]]:
     """Yield the variables with which the Locust processes get an ID token for a private service; none if it is public.
 
-    If the service's policy cannot be read, a token is sent if there is one; otherwise a warning is printed.
+    If the service's policy cannot be read, a token is sent if one is available; otherwise a warning is printed.
 
     Raises:
         CloudError: the service is private, and no token is available.

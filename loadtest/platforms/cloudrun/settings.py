@@ -22,7 +22,8 @@ DEFAULTS: dict[str, Any] = {
     "cpu_boost": True,
     "port": cloud_run.PORT,
 }
-"""The settings of a new service. They are Cloud Run's defaults, except for the maximum number of instances."""
+"""The settings of a new service. These settings are Cloud Run's defaults, except for the maximum number of
+instances."""
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 

@@ -1,8 +1,8 @@
 """Renew an ID token for a private service in time, and pass it to the Locust processes without writing it anywhere.
 
-The parent process, which gevent never patches, keeps the only lasting copy, in memory. It serves the token on a Unix
-socket in a folder that only this user may enter. The socket's path is not secret; the Locust processes get it in an
-environment variable. `core/token_socket.py` defines that variable and the protocol.
+The parent process, which gevent never patches, keeps the only lasting copy, in memory. The parent serves the token on a
+Unix socket in a folder that only this user may enter. The socket's path is not secret; the Locust processes get it in
+an environment variable. `core/token_socket.py` defines that variable and the protocol.
 
 A process requests a token at its start, and again REFRESH_BEFORE_S before `expires_s`. The token is never on a command
 line, in the environment or on disk, because other programs can read command lines and environments, and a file would
@@ -29,7 +29,7 @@ from ...core.errors import CloudError
 from ...core.temp_folders import temporary_folder
 
 REFRESH_BEFORE_S = 600.0
-"""A token is valid for an hour. A new token is requested ten minutes before the old one expires, so that even a slow
+"""A token is valid for an hour. A new token is requested ten minutes before the old token expires, so that even a slow
 refresh is in time."""
 
 
@@ -65,7 +65,7 @@ class IdTokens:
         self._token: Token | None = None
 
     def token(self) -> Token:
-        """Return the current token, or a new one if the current one expires within REFRESH_BEFORE_S.
+        """Return the current token, or a new token if the current token expires within REFRESH_BEFORE_S.
 
         If a refresh fails while the current token is still valid, the current token is returned, and the next call
         tries again.
