@@ -185,7 +185,7 @@ class Response:
             return self.content.decode("utf-8", errors="replace")
 
     def json(self) -> Any:
-        """Return the body as JSON, like `json.loads(response.text)`, except that integers of more than 64 bits become floats.
+        """Return the body as JSON, like `json.loads(response.text)`, but integers of more than 64 bits become floats.
 
         Raises:
             ValueError: the body is not JSON.
