@@ -78,7 +78,7 @@ class RecordedRun:
     def metrics(self) -> pd.DataFrame:
         """The platform's series in long form (metric, labels, start, end, value or distribution); it may be empty.
 
-        For a run against two targets these are the series of both sides, with a column `side`.
+        A run against two targets has the series of both sides, with a column `side`.
         """
         import pandas as pd
 
@@ -98,13 +98,13 @@ class RecordedRun:
 def run(scenario: str | Path | RunOptions, *, console: RunConsole | None = None, **options: Any) -> RecordedRun:
     """Run a scenario against a target, record every request, and return the recorded run.
 
-    The load generators are separate processes, so this works in a notebook, a test or a thread. Ctrl-C (a notebook's
-    interrupt) ends the run early, and the outcome is then `interrupted`.
+    The load generators are separate processes, so this function works in a notebook, a test or a thread. Ctrl-C (a
+    notebook's interrupt) ends the run early, and the outcome is then `interrupted`.
 
     Args:
         scenario: a bundled scenario's name, a locustfile's path, or options from `parse_options`.
-        console: prints messages and asks questions. Without one, messages go to the `loadtest` logger, and a run that
-            would send load to another machine is rejected unless `yes=True`.
+        console: prints messages and asks questions. Without a console, messages go to the `loadtest` logger, and a run
+            that would send load to another machine is rejected unless `yes=True`.
         options: the options of `lt run` by name, such as `target="emulator"`, `users=50`, `duration="2m"`,
             `slo=["p95 < 300ms"]`, `runs="runs"`.
 

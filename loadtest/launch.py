@@ -1,6 +1,6 @@
 """Run one of our processes so that it sees the user's modules exactly as plain `locust -f FILE` does.
 
-Run by its path::
+The script is run by its path::
 
     python loadtest/launch.py -f FILE --worker …     start Locust with the recorder; the arguments are Locust's
     python loadtest/launch.py .fleet.describe …      with a leading dot: call `main(arguments)` of a module of ours
@@ -89,8 +89,8 @@ def claim_name(locustfile: Path | None) -> str:
     """Load this package and return its name: `loadtest`, or `_lt_loadtest` if the user has a package of that name.
 
     A user's folder `loadtest` without `__init__.py` is a namespace package. Python would find the modules of
-    both packages, so the user's modules are added to ours. If both packages have a module of the same name, ours is
-    loaded as `_lt_loadtest` instead. A bundled scenario always gets our packages.
+    both packages, so the user's modules are added to ours. If both packages have a module of the same name, our package
+    is loaded as `_lt_loadtest` instead. A bundled scenario always gets our packages.
     """
     if locustfile is not None and locustfile.resolve().is_relative_to(SCENARIOS):
         _load("scenarios", SCENARIOS)

@@ -26,7 +26,7 @@ _MAX_BODY_BYTES = 1 << 20
 
 
 Answer = Callable[[bytes], Awaitable[Response]]
-"""A function that returns the response to a body's bytes; it raises ValidationError."""
+"""A function that returns the response to a body's bytes, or raises ValidationError."""
 
 
 def create_app(model: Model, counts: Counts) -> FastAPI:
@@ -127,7 +127,7 @@ class _Direct:
             response = _refusal(error.errors(include_url=False))
         except Exception:
             await PlainTextResponse("Internal Server Error", status_code=500)(scope, receive, send)
-            raise  # for the server's log
+            raise  # so that the server's log shows the reason
         await response(scope, receive, send)
 
 

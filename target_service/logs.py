@@ -1,8 +1,8 @@
 """Write logs in Cloud Run's format: one JSON object per line, with `severity`, `message` and `httpRequest`.
 
 The fields are those of https://cloud.google.com/logging/docs/structured-logging. The access log is off by default,
-because Cloud Run writes its own access log. If it is on, the event loop only appends to a list for each request; a
-thread formats and writes the lines.
+because Cloud Run writes its own access log. If the access log is on, the event loop only appends to a list for each
+request; a thread formats and writes the lines.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def loopback_only(app: ASGIApp) -> ASGIApp:
 
 
 def refused(headers: list[tuple[bytes, bytes]]) -> int | None:
-    """Return the status with which a request with these headers is rejected; None if it may be answered."""
+    """Return the status with which a request with these headers is rejected; None if the request may be answered."""
     host = origin = site = b""
     for name, value in headers:
         if name == b"host":

@@ -74,18 +74,24 @@ class LoanApplication(BaseModel):
     NoEmp: Annotated[Count, Field(description="Employees of the business.")]
     CreateJob: Annotated[Count, Field(description="Jobs that the loan should create.")]
     RetainedJob: Annotated[Count, Field(description="Jobs that the loan should keep.")]
-    longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False, description="Of the ZIP code, in degrees.")]
-    latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False, description="Of the ZIP code, in degrees.")]
+    longitude: Annotated[
+        float, Field(ge=-180, le=180, allow_inf_nan=False, description="Longitude of the ZIP code, in degrees.")
+    ]
+    latitude: Annotated[
+        float, Field(ge=-90, le=90, allow_inf_nan=False, description="Latitude of the ZIP code, in degrees.")
+    ]
     GrAppv: Annotated[Cents, Field(description="Amount approved by the bank, in US cents.")]
     SBA_Appv: Annotated[Cents, Field(description="Amount that the SBA guarantees, in US cents.")]
     is_new: Annotated[Flag, Field(description="Whether the business is two years old or younger.")]
     FranchiseCode: Annotated[Text, Field(description='Code of the franchise; "0" or "1" if there is none.')]
     UrbanRural: Annotated[Literal[0, 1, 2], Field(description="0 unknown, 1 urban, 2 rural.")]
-    City: Annotated[Text, Field(description='"Other" if it has less than 0.5 % of the loans.')]
+    City: Annotated[Text, Field(description='"Other" if the city has less than 0.5 % of the loans.')]
     State: Annotated[StateCode, Field(description="State of the business.")]
-    Bank: Annotated[Text, Field(description='"Other" if it has less than 0.5 % of the loans.')]
+    Bank: Annotated[Text, Field(description='"Other" if the bank has less than 0.5 % of the loans.')]
     BankState: Annotated[StateCode, Field(description="State of the bank.")]
-    RevLineCr: Annotated[Literal["Y", "N", "Other"], Field(description="Whether it is a revolving line of credit.")]
+    RevLineCr: Annotated[
+        Literal["Y", "N", "Other"], Field(description="Whether the loan is a revolving line of credit.")
+    ]
     naics_first_two: Annotated[str, Field(pattern="^[0-9]{1,2}$", description="Industry: first two digits of NAICS.")]
     same_state: Annotated[Flag, Field(description="Whether business and bank are in the same state.")]
 

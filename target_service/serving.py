@@ -36,7 +36,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Do nothing: uvicorn's own handler would raise the signal again after draining and so end the process."""
+        """Do nothing, because uvicorn's own handler would raise the signal again after draining and end the process."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -72,7 +72,7 @@ def serve(*, host: str, port: int) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=620,  # longer than a load balancer's 600 s, so that it never reuses a closed connection
+        timeout_keep_alive=620,  # longer than the 600 s of a load balancer, which must not reuse a closed connection
         timeout_graceful_shutdown=DRAIN_S,
         backlog=2048,
     )

@@ -1,4 +1,4 @@
-"""The verb `ab`: load two targets in one run and compare the second with the first."""
+"""The verb `ab`: send load to two targets in one run and compare the second with the first."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ def ab(  # the function is long because of its parameters and examples
 ) -> int:
     """Run a scenario against two targets at once, and say whether B is slower than A.
 
-    Half of the users call each target. Both get load in the same seconds, from the same machine and with the same
-    payloads, so drift is not mistaken for a difference. The exit code is 0 if B is not slower than the margin allows, 1
-    if B is slower than that or missed an objective, and 3 if the margin or an objective is undecided.
+    Half of the users call each target. Both targets get load in the same seconds, from the same machine and with the
+    same payloads, so drift is not mistaken for a difference. The exit code is 0 if B is not slower than the margin
+    allows, 1 if B is slower than that or missed an objective, and 3 if the margin or an objective is undecided.
 
     Examples:
         python lt.py ab http://127.0.0.1:8080 http://127.0.0.1:8081 --scenario steady

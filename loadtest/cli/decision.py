@@ -1,4 +1,4 @@
-"""Follow a run against two targets, and determine when it is certain for each margin whether it is held or missed."""
+"""Follow a run against two targets, and determine when each margin is certainly held or missed."""
 
 from __future__ import annotations
 

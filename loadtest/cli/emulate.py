@@ -20,9 +20,9 @@ def emulate(  # the function is long because of its list of options
             metavar="COMMAND", help="Command that an instance runs; it listens on $PORT. [default: the bundled service]"
         ),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the service; 0 takes a free one.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the service; 0 takes a free port.")] = 8080,
     api_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of Google's APIs and of /state; 0 takes a free one.")
+        int, typer.Option(min=0, max=65535, help="Port of Google's APIs and of /state; 0 takes a free port.")
     ] = 0,
     concurrency: Annotated[
         int, typer.Option(help="Most requests that an instance handles at once.")

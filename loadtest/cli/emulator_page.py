@@ -18,7 +18,7 @@ from rich.text import Text
 from .interrupts import INTERRUPTED, INTERRUPTS
 from .terminal import out, talk
 
-if TYPE_CHECKING:  # slow to import, and needed only here
+if TYPE_CHECKING:  # slow to import, and needed only in this function
     from ..emulator.control import Event, LocalCloudRun
     from ..emulator.handle import EmulatorConfig
     from ..emulator.running import Running
@@ -66,7 +66,7 @@ async def _watch(config: EmulatorConfig) -> int:
 
 
 def _stop_on_interrupts(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """Let the first interrupt set `stop`, and every later one end the process at once.
+    """Let the first interrupt set `stop`, and let every later interrupt end the process at once.
 
     The event loop removes its own handlers when it closes, and an interrupt after that would kill the process without
     clean-up. The handlers that this function sets are not removed.

@@ -16,8 +16,8 @@ INTERRUPTED = 130
 def survive_the_end() -> None:
     """Ignore interrupts while Python shuts down, because Python then restores the default signal handlers.
 
-    Call this first, because exit handlers run in reverse order. The handler that it registers then runs last, when
-    everything that could hang has ended.
+    Call this first, because exit handlers run in reverse order. The exit handler that this function registers then runs
+    last, when everything that could hang has ended.
     """
     atexit.register(_ignore)
 

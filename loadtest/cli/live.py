@@ -126,7 +126,7 @@ class LivePage:
         self._tell(state, text="" if begun else waits_for, tiles=self._tiles_of(look, note) if begun else [])
 
     def finish(self, page: Path) -> None:
-        """Show the finished report. Return when every open page has fetched it, or after FETCH_S."""
+        """Show the finished report. Return when every open page has fetched the report, or after FETCH_S."""
         self._over.set()
         self._finished = page.read_text(encoding="utf-8")
         self._tell("done")

@@ -149,7 +149,7 @@ class Fleet:
             panel=FLEET,
         ),
     ] = "127.0.0.1"
-    port: Annotated[int, option("Port the master listens on; 0 takes a free one.", panel=FLEET)] = 0
+    port: Annotated[int, option("Port the master listens on; 0 takes a free port.", panel=FLEET)] = 0
     join_timeout: Annotated[str, option("How long to wait for the workers.", panel=FLEET)] = "60s"
 
 
@@ -167,7 +167,7 @@ class Page:
         ),
     ] = None
     open_it: Annotated[
-        bool, option("Open the live page in the browser; at the end it shows the report.", "--open", panel=PAGE)
+        bool, option("Open the live page in the browser; at the end the page shows the report.", "--open", panel=PAGE)
     ] = False
 
 
@@ -271,7 +271,7 @@ class Service:
         "cloudrun"
     )
     command: Annotated[
-        str | None, option("Command that starts a service on $PORT. [default: the bundled one]", panel=LIMITS)
+        str | None, option("Command that starts a service on $PORT. [default: the bundled service]", panel=LIMITS)
     ] = None
     service: Annotated[str | None, option("The service's name, or its run.app URL.", panel=CLOUD)] = None
     project: Project = None

@@ -8,7 +8,7 @@ import typer
 
 
 def serve_here(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free port.")] = 8080,
     host: Annotated[
         str, typer.Option(help="The address to listen on; 0.0.0.0 means all addresses of this machine.")
     ] = ("127.0.0.1"),

@@ -71,7 +71,7 @@ class _Stream(io.TextIOBase):
         return None if stream is self._gone else stream
 
     @property
-    def encoding(self) -> str:  # type: ignore[override] # read only here: rich asks whether it may draw boxes
+    def encoding(self) -> str:  # type: ignore[override] # rich reads this only to decide whether it may draw boxes
         return (self._now and self._now.encoding) or "ascii"
 
     def isatty(self) -> bool:
@@ -87,7 +87,7 @@ class _Stream(io.TextIOBase):
         if stream is not None:
             try:
                 stream.write(text)
-            except (OSError, ValueError) as error:  # ValueError: the stream is closed
+            except (OSError, ValueError) as error:  # a ValueError means that the stream is closed
                 self._drop(stream, error)
         return len(text)
 
@@ -128,7 +128,7 @@ def _console(stream: _Stream) -> Console:
         def render_str(self, text: str, **options: Any) -> Text:
             return super().render_str(visible(named(text)), **options)
 
-    return Terminal(file=stream, highlight=False, soft_wrap=True)  # type: ignore[arg-type] # has all that rich uses
+    return Terminal(file=stream, highlight=False, soft_wrap=True)  # type: ignore[arg-type] # rich uses no other methods
 
 
 def write_data(text: str) -> None:

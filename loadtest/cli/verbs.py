@@ -78,7 +78,7 @@ VERBS = {
         "it.",
     ),
 }
-"""The verbs, in the order in which data flows. `lt --help` lists them in this order."""
+"""The verbs, in the order in which data flows. `lt --help` lists the verbs in this order."""
 
 
 def overview(width: int) -> str:

@@ -24,8 +24,8 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 JSON = "application/json"
 
 NO_TOKEN_REASON = "LOCAL_ACCESS_TOKEN_MISSING"
-"""`google.rpc.ErrorInfo.reason` of a gRPC call without the secret. With this reason, our clients distinguish the
-refusal from one of Google's."""
+"""`google.rpc.ErrorInfo.reason` of a gRPC call without the secret. With this reason, our clients distinguish this
+refusal from a refusal by Google."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from .errors import UnusableError, UsageError
 LOOPBACK = "127.0.0.1"
 
 PORTS = (12_000, 30_000)
-"""Ports for listeners of ours: below those that the kernel usually takes for outgoing connections (32768 and up)."""
+"""Ports for our listeners. They are below the ports that the kernel usually uses for outgoing connections (32768 and
+up)."""
 
 _ENDS_IN_PORT = re.compile(r":\d+$")
 _URL_SIGNS = re.compile(r"[!-~]+")

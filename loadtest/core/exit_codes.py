@@ -24,7 +24,7 @@ MEANINGS = {
     ExitCode.USAGE: "wrong usage: nothing was started",
     ExitCode.UNDECIDED: "undecided: an objective had no data, a margin is too close, or the run is degraded",
     ExitCode.UNUSABLE: "the tool or the target could not be used",
-    ExitCode.INTERRUPTED: "interrupted: the run so far is kept and can be reported",
+    ExitCode.INTERRUPTED: "interrupted: the run until then is kept and can be reported",
 }
 
 _OF_VERDICTS = {

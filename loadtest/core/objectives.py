@@ -111,8 +111,8 @@ class Objective:
         unit: the unit of `limit`.
         window_s: the seconds after `for`. The condition then applies to every period of this length instead of the
             whole phase.
-        endpoint: the endpoint it applies to; None for all requests.
-        implied: whether it was added by default.
+        endpoint: the endpoint to which the condition applies; None for all requests.
+        implied: whether the condition was added by default.
     """
 
     text: str

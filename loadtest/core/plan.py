@@ -39,8 +39,8 @@ def user_seconds(points: Sequence[Point]) -> float:
 def steady_s(points: Sequence[Point]) -> tuple[float, float] | None:
     """Return the start and end (elapsed s) of the longest period in which a plan is at FULL_RATIO of its maximum.
 
-    None if the plan has no users. The time before it is the ramp, and the time after it is the drain, as in the report
-    (`reports.analysis.phases`), which also finds the warm-up.
+    None if the plan has no users. The time before this period is the ramp, and the time after it is the drain, as in
+    the report (`reports.analysis.phases`), which also finds the warm-up.
     """
     full = FULL_RATIO * max((users for _, users in points), default=0.0)
     if full <= 0:

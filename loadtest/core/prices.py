@@ -55,7 +55,7 @@ class Prices:
         vcpu_usd_per_s: a vCPU while its instance starts or serves.
         memory_usd_per_gib_s: a GiB while its instance starts or serves.
         idle_vcpu_usd_per_s: a vCPU of an idle instance kept by min-instances.
-        idle_memory_usd_per_gib_s: a GiB of such an instance.
+        idle_memory_usd_per_gib_s: a GiB of an idle instance kept by min-instances.
         requests_usd_per_million: the price of a million requests.
         free_vcpu_s: free vCPU-seconds a month.
         free_gib_s: free GiB-seconds a month.
@@ -91,7 +91,12 @@ class Prices:
             (requests, self.requests_usd_per_million / 1e6, self.free_requests, TIER_1.requests_usd_per_million / 1e6),
         )
         usd = self.idle_usd(idle_s, vcpu=vcpu, memory_gib=memory_gib)
-        for amount, price, free, free_price in busy:  # the free amounts are a discount, valued at the prices of tier 1
+        for (
+            amount,
+            price,
+            free,
+            free_price,
+        ) in busy:  # the free amounts are subtracted as a discount, at the prices of tier 1
             usd += max(0.0, amount * price - (free * free_price if self.free_tier else 0.0))
         return usd
 

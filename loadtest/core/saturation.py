@@ -9,4 +9,4 @@ CPU_RATIO = 0.9
 """A worker is saturated if it uses at least this much CPU; 1 means a whole core."""
 
 LAG_MS = 50.0
-"""A worker is saturated if its event loop is delayed by more than this within a second."""
+"""A worker is saturated if the delay of its event loop in a second is longer than this."""

@@ -19,7 +19,7 @@ def us_of_ms(text: str | bytes) -> int:
     """
     try:
         duration_us = int(float(text) * 1000 + 0.5)
-    except OverflowError:  # for inf; int(nan) already raises ValueError
+    except OverflowError:  # raised for inf; for nan, int() already raises ValueError
         raise ValueError(f"{text!r} is not finite") from None
     if not 0 <= duration_us <= MAX_US or float(text) < 0:
         raise ValueError(f"{text!r} is not a duration")

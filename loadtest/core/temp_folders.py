@@ -1,6 +1,6 @@
-"""Make temporary folders that do not outlive their processes, even if those are killed.
+"""Make temporary folders that are removed after their processes have ended, even if the processes are killed.
 
-A process that uses a folder holds a lock on a file in it. The kernel releases the lock, however the process ends. The
+A process that uses a folder locks a file in this folder. The kernel releases the lock, however the process ends. The
 next start removes the folders whose files are all unlocked.
 """
 

@@ -1,7 +1,7 @@
 """Define the socket from which the Locust processes get the ID token of a service.
 
-The server is in `platforms/cloudrun/tokens.py`, and the client is in `recorder/tokens.py`. The protocol: connect, read
-to the end, get one JSON object:
+The server is in `platforms/cloudrun/tokens.py`, and the client is in `recorder/tokens.py`. The protocol: a client
+connects, reads to the end, and gets one JSON object:
 
     {"token": "eyJ…", "expires_s": 1786960800.0}     Unix time at which the token expires
     {"error": "a sentence"}

@@ -13,7 +13,7 @@ PIPE_BYTES = 1024 * 1024
 """Size of the pipe. A pipe of this size can hold about 25,000 unread lines; the kernel does not give an unprivileged
 process a larger pipe."""
 
-_F_SETPIPE_SZ = 1031  # from fcntl.h; Linux only
+_F_SETPIPE_SZ = 1031  # the value in fcntl.h; only Linux has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class Answered:
 
     Attributes:
         status: the status code sent to the client; 0 if the client had left.
-        slot: the slot of the instance that served it; None if it reached no instance (429, or the client had left).
+        slot: the slot of the instance that served the request; None if it reached no instance (429, or the client had
+            left).
         pending_ms: time in the queue.
         total_ms: time from the request's first byte to the answer's last byte.
         in_flight: number of other requests at that instance when this request ended.

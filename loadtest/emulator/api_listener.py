@@ -85,7 +85,7 @@ class ApiListener:
 
     Attributes:
         port: the port on 127.0.0.1; 0 before `startup`.
-        access: the access rules; their secret is the access token of this start.
+        access: the access rules; the secret in them is the access token of this start.
     """
 
     def __init__(self, emulator: LocalCloudRun, directory: Path) -> None:

@@ -25,7 +25,7 @@ WINDOW_S = 60.0
 PANIC_WINDOW_S = 6.0
 
 Driver = Literal["min", "cpu", "concurrency", "on demand", "max", "panic", "none"]
-_EPSILON = 1e-9  # a tolerance for rounding, so that at exactly 60 % the number of 6 instances does not change
+_EPSILON = 1e-9  # a tolerance for rounding, so that 6 instances at exactly 60 % stay 6 instances
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Observed:
         pending: requests that wait for an instance.
         in_flight: requests at instances.
         cpu_vcpu: CPU use of all instances together, averaged over the whole last minute, even if there were fewer
-            instances in part of it; None if the revision gets no traffic.
+            instances in a part of this minute; None if the revision gets no traffic.
         concurrency: requests at instances or pending, averaged over the last minute.
         panic_concurrency: the same, averaged over the last 6 s.
         last_request_ago_s: time since the last request; None if there was none.
@@ -266,7 +266,7 @@ class Peak:
         self._values: deque[tuple[float, int]] = deque()
 
     def add(self, now_s: float, value: int) -> int:
-        """Add a value and return the largest one."""
+        """Add a value and return the largest value."""
         while self._values and (self._values[0][0] <= now_s - self._length_s):
             self._values.popleft()
         while self._values and self._values[-1][1] <= value:

@@ -21,7 +21,10 @@ from .folders import PREFIX
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 _V1 = ("cpu", "cpuacct", "memory")
-_CPU_WEIGHT = {"starting": (10, 64), "serving": (100, 1024)}  # cgroup v2 cpu.weight, v1 cpu.shares
+_CPU_WEIGHT = {
+    "starting": (10, 64),
+    "serving": (100, 1024),
+}  # the values for cpu.weight (cgroup v2) and cpu.shares (v1)
 
 _CURE = "Run as root, or in a delegated cgroup."
 
@@ -32,7 +35,7 @@ class CgroupError(EmulatorError):
     Args:
         what: what is not possible.
         paths: the files; if there are several, at least one of them cannot be written.
-        why: the system's reason, if it is known.
+        why: the reason that the system gives, if it is known.
     """
 
     def __init__(self, what: str, paths: Iterable[Path | str], why: str | None = None) -> None:
@@ -70,7 +73,7 @@ class Cgroup:
         return tuple(path / "cgroup.procs" for path in dict.fromkeys(self._directories.values()))
 
     def watch(self, pid: int) -> None:
-        """Without a cgroup, read the counters from this process and its children."""
+        """If there is no cgroup, read the counters from this process and its children."""
         with contextlib.suppress(psutil.NoSuchProcess):
             self._process = psutil.Process(pid)
 
@@ -211,8 +214,8 @@ def candidates(root: Path) -> list[tuple[int, dict[str, list[Path]]]]:
     with contextlib.suppress(OSError):
         if "cpu" in (root / "cgroup.controllers").read_text().split():
             own = root / _own_v2_path().lstrip("/")
-            # Only leaf cgroups may contain processes, so the new cgroup cannot be below our own. So it is created
-            # beside our own cgroup, or at the top, where that rule does not apply.
+            # Only leaf cgroups may contain processes, so the new cgroup cannot be below our own. So the new cgroup is
+            # created beside our own cgroup, or at the top, where this rule does not apply.
             tries = [root] if own == root else [own.parent, root]
             found.append((2, {"cpu": tries, "memory": tries}))
     v1 = {name: [root / name] for name in _V1 if (root / name / "cgroup.procs").exists()}

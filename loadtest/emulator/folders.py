@@ -163,7 +163,7 @@ def token_of(port: int) -> str | None:
 
 
 def end_marked(mark: str) -> list[int]:
-    """Kill every process with `mark` in its environment, except this one; return their ids.
+    """Kill every process with `mark` in its environment, except this process; return their ids.
 
     The code reads the environment and sends the signal through the same process handle, so it never kills another
     process that has got the same id (Linux).
@@ -203,7 +203,7 @@ def _is_young(path: Path) -> bool:
 
 
 def _started(process: psutil.Process) -> int:
-    try:  # unlike Unix time, it does not change when the clock is set
+    try:  # the boot-based time, unlike Unix time, does not change when the clock is set
         return int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19])
     except OSError:  # there is no /proc (macOS), or the process has ended, in which case psutil raises an error
         return round(process.create_time() * 100)

@@ -35,7 +35,7 @@ class EmulatorConfig:
     """The configuration of an emulator process.
 
     Attributes:
-        front_port: the port of the service on 127.0.0.1; 0 takes a free one.
+        front_port: the port of the service on 127.0.0.1; 0 takes a free port.
     """
 
     template: RevisionTemplate = field(default_factory=RevisionTemplate)
@@ -196,7 +196,7 @@ class EmulatorHandle:
 
 
 def _first_line(process: subprocess.Popen[str]) -> str:
-    """Return the first line that a process prints; "" if it ends without one.
+    """Return the first line that a process prints; "" if it ends without printing a line.
 
     The emulator itself limits how long a deployment takes. A paused emulator cannot enforce its own limit, so this
     function limits the pause.

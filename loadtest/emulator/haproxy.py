@@ -195,7 +195,7 @@ class HAProxy:
             log_fd: the write end of the access log's pipe.
 
         Raises:
-            EmulatorError: HAProxy did not start. The message contains its last output.
+            EmulatorError: HAProxy did not start. The message contains the last output of HAProxy.
         """
         options = self.options
         open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -203,7 +203,7 @@ class HAProxy:
         config.write_text(
             _CONFIG.format(
                 directory=options.directory,
-                maxconn=max(100, min(20_000, (open_files - 200) // 2)),  # two sockets per request
+                maxconn=max(100, min(20_000, (open_files - 200) // 2)),  # each request needs two sockets
                 log_fd=log_fd,
                 listen_fd=listen_fd,
                 client_ms=round((options.timeout_s + options.pending_limit_s + 30) * 1000),

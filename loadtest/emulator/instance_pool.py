@@ -56,7 +56,7 @@ class PooledInstance:
         self.instance = instance
         self.busy_s = time.monotonic()  # time of the last request, or the time at which the instance became ready
         self.in_flight = 0
-        self.cpu_ratio: float | None = None  # since the last sample
+        self.cpu_ratio: float | None = None  # CPU ratio since the last sample
         self.last_cpu: tuple[float, float] | None = None
 
 

@@ -18,7 +18,7 @@ KEEP_PERIODS = 10_000
 BILLED_SLOT_S = 0.1
 """Cloud Run bills in steps of 100 ms."""
 
-MS_BOUNDS = (0.0, *(1.15**i for i in range(97)))  # bounds from 1 ms to 11 min, each 15 % above the previous one
+MS_BOUNDS = (0.0, *(1.15**i for i in range(97)))  # bounds from 1 ms to 11 min, each 15 % above the previous bound
 RATIO_BOUNDS = tuple(i / 100 for i in range(201))
 COUNT_BOUNDS = (*(float(i) for i in range(20)), *(20 * 1.1**i for i in range(42)))
 
@@ -53,7 +53,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class InstanceSample:
-    """A sample of a ready instance. The ratios are the used shares of its vCPU (since the last sample) and memory."""
+    """A sample of a ready instance.
+
+    The ratios are the used shares of the instance's vCPU (since the last sample) and memory.
+    """
 
     name: str
     in_flight: int

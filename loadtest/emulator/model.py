@@ -1,6 +1,6 @@
 """Define the emulator's interfaces for deploying services and for reading the recorded metrics.
 
-There are two interfaces. Call both only on the emulator's event loop: no call blocks, and none is thread-safe.
+There are two interfaces. Call both only on the emulator's event loop: no call blocks, and no call is thread-safe.
 
     Control   create, update and delete services; return their status       implemented by control.py
     Readings  the points of a metric in an interval                       implemented by metrics_store.py
@@ -170,7 +170,7 @@ class ServiceStatus:
         revisions: its revisions, oldest first; they are deleted only with the service.
         phase: the phase of the newest generation. If an update FAILED, the service continues to serve the previous
             revision.
-        message: why it failed; "" otherwise.
+        message: why the service failed; "" if it did not fail.
         kept: the same as in RevisionTemplate, for the service itself.
     """
 
@@ -216,7 +216,7 @@ class Control(Protocol):
             annotations: these are stored and not used.
             traffic: as in ServiceStatus.
             kept: as in ServiceStatus.
-            front_port: its port on 127.0.0.1; 0 takes a free one.
+            front_port: its port on 127.0.0.1; 0 takes a free port.
 
         Raises:
             ServiceExistsError: a service with that key exists.
@@ -363,7 +363,7 @@ class EmulatorOptions:
     Attributes:
         autoscaler: `cloudrun` or `knative`.
         idle_s: how long an idle instance is kept; None for the autoscaler's own time.
-        api_port: the local port of Google's APIs and of the state; 0 takes a free one.
+        api_port: the local port of Google's APIs and of the state; 0 takes a free port.
         command: the command for templates that have none; empty for the bundled service.
         allow_any_command: whether deploys may run commands other than `command`.
         first_requests: a command that sends a scenario's first requests to the base URL in its last argument, with the

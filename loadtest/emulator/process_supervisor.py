@@ -41,8 +41,8 @@ class ProcessSupervisor:
 
     A child process ends together with the emulator's main thread (Linux: PR_SET_PDEATHSIG). A child process has its own
     session, so that Ctrl-C reaches only the emulator. The environment of a child process contains the emulator's mark,
-    and the process passes it on to its own children. `leftovers.sweep` finds the processes of a killed emulator by this
-    mark.
+    and the process passes on the mark to its own children. `leftovers.sweep` finds the processes of a killed emulator
+    by this mark.
     """
 
     def __init__(self, mark: str) -> None:
@@ -98,7 +98,7 @@ class ProcessSupervisor:
                 start_new_session=True,
                 preexec_fn=in_the_child,
             )
-        except SubprocessError as error:  # raised by in_the_child; it does not have the system's reason
+        except SubprocessError as error:  # raised by in_the_child; the error does not contain the system's reason
             raise CgroupError(_NO_JOIN, cgroup_files) from error
         finally:
             for fd in joins:

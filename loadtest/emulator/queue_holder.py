@@ -19,7 +19,10 @@ _STRAY_S = 0.05  # three tries of another request then take 150 ms, and the plac
 
 
 class QueueHolder:
-    """The `hold` server, and the client that keeps it full. Both use unix sockets in `directory`."""
+    """The `hold` server, and the client that keeps it full.
+
+    The server and the client use unix sockets in `directory`.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -51,7 +54,7 @@ class QueueHolder:
                 reader, writer = await asyncio.open_unix_connection(str(self._directory / "holder.sock"))
                 try:
                     writer.write(f"GET {HOLD_PATH} HTTP/1.1\r\nHost: holder\r\n\r\n".encode())
-                    await reader.read(1)  # if an answer comes or the connection ends, the place is free
+                    await reader.read(1)  # when an answer comes or the connection ends, the place is free
                 finally:
                     writer.close()
             await asyncio.sleep(0.01)

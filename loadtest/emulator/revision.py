@@ -87,7 +87,7 @@ class Revision:
                 self._pool.cpu = size.cpu
                 self._resources.log_event(f"{self.name}: {size.why}")
             instance.admit_cpu(self.cpu)
-        except Exception as error:  # whatever failed, the first instance must not stay behind
+        except Exception as error:  # whatever failed, the first instance must be stopped
             self.phase, self.message = Phase.FAILED, reason_of(error)
             if first is not None:
                 await self._pool.discard(first, grace_s=0)
@@ -241,5 +241,5 @@ class Revision:
 
 
 def reason_of(error: Exception) -> str:
-    """Return why a deployment failed: the text of an error that a user can act on, with the type of any other."""
+    """Return why a deployment failed: the text of an error that a user can act on, with the type of any other error."""
     return str(error) if isinstance(error, EmulatorError | OSError) else f"{type(error).__name__}: {error}"

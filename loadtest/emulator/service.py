@@ -270,7 +270,7 @@ class Service:
 
 
 def _bound(port: int) -> socket.socket:
-    """Return a socket bound to 127.0.0.1:`port` that does not listen yet, so that it refuses connections until then."""
+    """Return a socket that is bound to 127.0.0.1:`port`. It refuses connections until somebody listens on it."""
     found = socket.socket()
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

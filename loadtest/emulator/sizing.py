@@ -22,7 +22,7 @@ _WARM, _MEASURED = 40, 200
 _EVERY_S = 0.01  # with a pause, because a process that sleeps between requests uses more CPU for each
 _ANSWER_S = 30.0
 _WARM_LINE = b"warm\n"
-_SCENARIO_S = 60.0  # time to load a scenario and to send its first requests twice
+_SCENARIO_S = 60.0  # the time that it may take to load a scenario and to send its first requests twice
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def run_one(
 ) -> None:
     """Let one user of a class send its requests until enough requests have been sent.
 
-    `wait` is called between its tasks.
+    `wait` is called between the user's tasks.
     """
     import gevent
     from locust.runners import STATE_RUNNING

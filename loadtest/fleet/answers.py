@@ -35,7 +35,9 @@ def take_reference(
     seed: int,
     environment: Mapping[str, str],
 ) -> Reference:
-    """Write the reference answers to `out` for the master, and return them. The arguments are those of `learn.learn`.
+    """Write the reference answers to `out` for the master, and return them.
+
+    The arguments are the same as in `learn.learn`.
 
     Raises:
         FleetError: no answer can be compared; the message says why, and what to do.

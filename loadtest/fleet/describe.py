@@ -78,7 +78,7 @@ def load(path: Path, request: dict[str, Any]) -> Loaded:
             user_classes=list(chosen.values()),
             events=locust.events,
             parsed_options=options,
-            available_user_classes=classes,  # type: ignore[arg-type] # Locust itself passes classes here
+            available_user_classes=classes,  # type: ignore[arg-type] # Locust itself passes classes in this place
             available_user_tasks=tasks,
         )
         for config in options.config_users or ():
@@ -98,7 +98,7 @@ def load(path: Path, request: dict[str, Any]) -> Loaded:
 
 
 def describe(path: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of `loadtest.fleet.scenario.Scenario`. Arguments and errors are those of `load`."""
+    """Return the fields of `loadtest.fleet.scenario.Scenario`. The arguments and errors are the same as in `load`."""
     loaded = load(path, request)
     users, settings = loaded.environment.user_classes, loaded.settings
     shape = _shape(loaded.shapes, request["shape"], path)

@@ -66,7 +66,7 @@ def _key(what: str, request: dict[str, Any]) -> str | None:
 def _sources() -> Iterator[Path]:
     for package in SOURCES:
         yield from sorted((HOUSE / package).rglob("*.py"))
-    locust = importlib.util.find_spec("locust")  # finds the module without importing it
+    locust = importlib.util.find_spec("locust")  # this function finds the module without importing it
     if locust is not None and locust.origin is not None:
         yield from sorted(Path(locust.origin).parent.glob("*.py"))
 

@@ -23,7 +23,8 @@ time, because more of the run would then be wasted."""
 MAX_ENDPOINTS = 200
 
 LOAD_STATUSES = (408, 425, 429, 502, 503, 504)
-"""Statuses of a service that is starting or overloaded; it may serve the same request a moment later."""
+"""Statuses of a service that is starting or overloaded; such a service may answer the same request successfully a
+moment later."""
 
 _NO_ANSWER = [OUTCOMES.index(name) for name in ("timeout", "connection", "unanswered", "generator")]
 _FAILED = [OUTCOMES.index(name) for name in ("http_error", "check_failed")]
@@ -55,7 +56,7 @@ class FailingEndpoint:
 
 @dataclass(slots=True)
 class _Seen:
-    """An endpoint without a success so far: its first failed answer, that answer's time, and the number of failures."""
+    """An endpoint without a success so far: its first failed answer, when it came, and the number of failures."""
 
     failing: FailingEndpoint
     end_ns: int
@@ -74,7 +75,7 @@ class FirstAnswers:
 
     def __init__(self) -> None:
         self.failing: list[FailingEndpoint] = []
-        self._seen: dict[tuple[str, str, int], _Seen | None] = {}  # None: the endpoint has succeeded
+        self._seen: dict[tuple[str, str, int], _Seen | None] = {}  # None if the endpoint has succeeded
         self._until_ns: int | None = None
 
     def __call__(self, snapshot: ProgressSnapshot, new: tuple[Recent, ...]) -> str | None:

@@ -40,8 +40,8 @@ END_S = STOP_TIMEOUT_S + 15.0
 and Locust's shutdown."""
 
 ALONE_S = 5.0
-"""A master whose workers have all ended should end by itself. If it does not end within this time (because the workers
-were killed), it is stopped."""
+"""A master whose workers have all ended should end by itself. If the master does not end within this time (because the
+workers were killed), it is stopped."""
 
 STOPPED_S = 20.0
 """A master whose process is stopped (SIGSTOP) for this long is killed, so that the run ends."""
@@ -100,7 +100,9 @@ class Fleet:
             raise FleetError(
                 f"`--bind {options.bind}`: other machines can connect to this address, and no join secret is set."
             )
-        require_ports(options, self.port)  # again, because another program may have taken one since the run's start
+        require_ports(
+            options, self.port
+        )  # checked again, because another program may have taken a port since the run's start
         self._log = self.folder.log.open("ab")
         self.folder.log.chmod(FILE_MODE)  # the log may contain what a scenario prints
         self._started_s = time.monotonic()

@@ -43,7 +43,7 @@ def invitation(*, missing: int, bind: str, port: int, secret: str, environment: 
     Args:
         missing: the number of workers that have not joined yet.
         bind: the address that the master listens on.
-        port: the port it listens on.
+        port: the port that the master listens on.
         secret: the result of `join_secret`. A secret from the environment is not shown, because the user knows it.
         environment: the environment of this process.
     """

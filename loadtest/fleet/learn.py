@@ -81,7 +81,7 @@ class Seen:
 class Learner:
     """Keep the first answers to distinct requests.
 
-    This is the `AnswerWatch` of a process whose users run one after the other.
+    The class is the `AnswerWatch` of a process whose users run one after the other.
     """
 
     def __init__(self, environment: Any) -> None:

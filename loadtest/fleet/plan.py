@@ -20,7 +20,7 @@ class FleetOptions:
         expect_workers: total number of workers to wait for; all workers in addition to `workers` join from other
             machines.
         bind: the address the master listens on for workers.
-        port: the port the master listens on; 0 takes a free one.
+        port: the port the master listens on; 0 takes a free port.
         join_timeout_s: how long to wait for all the workers.
         ui_port: the port of Locust's own web page on loopback; None for no page.
         seed: the seed of the scenario's data.

@@ -20,8 +20,8 @@ WINDOW_S = 5.0
 enough to see a spike begin."""
 
 SILENT_S = 6.0
-"""If the last line of a worker is older than this, the live line leaves out the worker, because it is lost together
-with its users."""
+"""If the last line of a worker is older than this, the live line leaves out the worker, because the worker is lost
+together with its users."""
 
 
 @dataclass(frozen=True, slots=True)

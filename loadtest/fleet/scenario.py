@@ -153,7 +153,7 @@ def locate(name: str) -> Path:
     """Return the path of the scenario called `name`, or of the locustfile at that path.
 
     Raises:
-        UsageError: neither exists; the message lists the bundled scenarios.
+        UsageError: there is no such scenario and no such file; the message lists the bundled scenarios.
     """
     known = bundled()
     if name in known:

@@ -77,7 +77,7 @@ class StopOn:
         return dataclasses.replace(recent, **{name: getattr(recent, name)[at] for name in names})
 
     def _waited_too_long(self, snapshot: ProgressSnapshot) -> str | None:
-        """Judge a condition on `oldest`: at once, or, with `for`, only after it has held for that duration."""
+        """Judge a condition on `oldest`: at once, or, with `for`, after the condition has held for this duration."""
         now_s = snapshot.elapsed_s or 0.0
         waits = snapshot.oldest_s is not None and self.condition.met_by(snapshot.oldest_s * 1000)
         if not waits or not self._begin_s <= now_s < self._end_s:

@@ -29,8 +29,8 @@ class Address:
 
     Attributes:
         info: an entry of `socket.getaddrinfo`: family, type, protocol, canonical name, socket address.
-        proven: a connection to it was opened.
-        probing: a first connection to it is being opened now.
+        proven: whether a connection to the address was opened before.
+        probing: whether a first connection to the address is being opened now.
         dead_until_s: if the address accepted no connection, it is not tried before this time (`time.monotonic()`).
     """
 
@@ -134,7 +134,10 @@ class AddressBook:
             del self._running[key]
 
     def _refresh(self, key: tuple[str, int], known: AddressList) -> None:
-        """Replace the addresses by those that the resolver returns now. Keep the old addresses if it returns none."""
+        """Replace the addresses by those that the resolver returns now.
+
+        If the resolver returns none, keep the old addresses.
+        """
         try:
             infos = socket.getaddrinfo(key[0], key[1], 0, socket.SOCK_STREAM)
         except OSError as error:

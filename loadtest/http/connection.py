@@ -29,7 +29,7 @@ from .transport import Transport
 
 RECEIVE_BYTES = 65_536
 FIRST_BYTES = 8_192
-"""Buffer size for a response. Most responses fit into it, and a smaller buffer is cheaper to allocate."""
+"""Buffer size for a response. Most responses fit into this buffer, and allocating a small buffer takes less time."""
 
 IDLE_NS = 5_000_000
 """A connection that was unused for longer than this is checked before a request is sent on it, because the server may
@@ -122,7 +122,7 @@ class Connection:
     def exchange(  # noqa: PLR0912, PLR0915 - one function, because a call takes 0.1 of the 10 µs of an exchange
         self, request: bytes, started_ns: int, deadline_ns: int, replayable: bool, bodiless: bool
     ) -> Answer:
-        """Send `request` and return its response. Open the connection first if it is closed.
+        """Send `request` and return its response. If the connection is closed, open it first.
 
         A server may close an idle connection at any time, even while the next request is being sent. The request is
         then sent again on a new connection in two cases: it is certain that the server read nothing of it, or no answer
@@ -235,7 +235,10 @@ class Connection:
             greenlet.throw(TimeoutError(EXPIRED))
 
     def _read_last(self, first: bytes, bodiless: bool) -> Answer:
-        """Return the response that came before the whole request was sent. No other response can follow it."""
+        """Return the response that came before the whole request was sent.
+
+        No other response can follow this response.
+        """
         answer = self._read_answer(first, bodiless)
         self.close()
         return answer

@@ -55,7 +55,7 @@ def _inflate(body: bytes, window_bits: int, limit_bytes: int) -> bytes:
 
 
 def _unbrotli(body: bytes, limit_bytes: int) -> bytes:
-    import brotli  # type: ignore[import-untyped]  # installed with Locust (by geventhttpclient); has no types
+    import brotli  # type: ignore[import-untyped]  # geventhttpclient installs it; it has no types
 
     decoder = brotli.Decompressor()
     try:

@@ -14,7 +14,7 @@ class Pool:
 
     Attributes:
         idle: connections that no request uses.
-        opened: all connections made so far. Connections that are not idle are in use.
+        opened: all connections that were made so far. Connections that are not idle are in use.
     """
 
     endpoint: Endpoint

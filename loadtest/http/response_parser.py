@@ -60,7 +60,8 @@ class ResponseHead:
     """The content of a response's head, except the two numbers that differ in every response.
 
     Attributes:
-        whole_length: the length of the body in bytes if nothing follows it and the connection stays open; else −1.
+        whole_length: the length of the body in bytes, if nothing follows the body and the connection stays open; else
+            −1.
         status: 100…999.
         length: the length of the body in bytes; −1 if the head does not state it.
         chunked: whether the body comes in chunks.
@@ -176,7 +177,7 @@ def _age_ms(value: bytes) -> int:
 
 
 def _server_us(value: bytes) -> int:
-    """Return the service's own time from a Server-Timing value in µs; −1 if it contains no valid time."""
+    """Return the service's own time from a Server-Timing value in µs; −1 if there is no valid time."""
     try:
         duration_us = server_us(value.decode("latin-1"))
     except ValueError:
@@ -322,7 +323,7 @@ class _Pieces:
         self.budget.held_bytes -= self.taken
 
     def line(self, end: bytes, limit: int, where: str) -> bytes:
-        """Return the bytes before `end`. Remove them and `end` from the received bytes."""
+        """Return the bytes before `end`. Remove these bytes and `end` from the received bytes."""
         searched = 0
         while (at := self.bytes.find(end, searched)) < 0:
             if len(self.bytes) > limit:
@@ -361,7 +362,7 @@ def read_answer(
     limit_bytes: int = MAX_BODY_BYTES,
     budget: BodyBudget | None = None,
 ) -> Answer:
-    """Return the response that begins with `first`. Interim responses (1xx) before it are skipped.
+    """Return the response that begins with `first`. Interim responses (1xx) before the response are skipped.
 
     Args:
         first: the bytes received so far, at least one.
@@ -392,7 +393,7 @@ def _read_answer(pieces: _Pieces, heads: KnownHeads, bodiless: bool) -> Answer:
         if head.status >= 200:
             break
     else:
-        raise ProtocolError(f"{MAX_INTERIM_ANSWERS} interim responses (1xx) and no final one")
+        raise ProtocolError(f"{MAX_INTERIM_ANSWERS} interim responses (1xx) and no final response")
     close = head.close
     if bodiless or head.status in BODILESS:
         body = b""

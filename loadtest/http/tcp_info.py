@@ -6,7 +6,7 @@ import socket
 import struct
 import sys
 
-# struct tcp_info of <linux/tcp.h>: new fields are only ever appended
+# struct tcp_info of <linux/tcp.h>: new fields are always added at the end
 _BYTES_ACKED = struct.Struct("<Q"), 120  # since Linux 4.1
 _SENT_AND_RETRANSMITTED = struct.Struct("<QQ"), 200  # since Linux 4.19
 _LENGTH = 216

@@ -14,12 +14,12 @@ from . import kserve
 from .wire import Answer, Wire
 
 PLACES = (
-    "openapi.json",  # FastAPI, flask-smorest and KServe; Litestar's is under /schema
+    "openapi.json",  # used by FastAPI, flask-smorest and KServe; Litestar has the document under /schema
     "openapi.yaml",
     "docs.json",  # BentoML
     "swagger.json",  # flask-restx (OpenAPI 2.0, which is rejected below with a message) and many others
     "api/openapi.json",
-    "api/schema/?format=json",  # Django REST with drf-spectacular
+    "api/schema/?format=json",  # used by Django REST with drf-spectacular
     "api/schema/",
     "schema/openapi.json",
     "schema/",
@@ -48,7 +48,7 @@ class Document:
 
     Attributes:
         spec: the document, with unresolved references.
-        source: the URL or path that it was read from.
+        source: the URL or path from which the document was read.
         base: the URL to which the paths of operations are appended, without a trailing slash; None if neither the file
             nor the user names a server.
     """

@@ -70,4 +70,4 @@ FILES: dict[str, File] = {
     "json": ("sample.json", json.dumps({"a": 1}).encode(), "application/json"),
     "wav": ("sample.wav", _wav(), "audio/wav"),
 }
-"""Sample files by kind. Each has only a few hundred bytes, so that a generated scenario stays readable."""
+"""Sample files by kind. Each file has only a few hundred bytes, so that a generated scenario stays readable."""

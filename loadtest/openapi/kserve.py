@@ -50,7 +50,7 @@ def _code(operation: Operation, path: str, model: str, inputs: list[Any], module
 
 
 def document(base: str, wire: Wire) -> dict[str, Any] | None:
-    """Return a document for a server that uses the protocol but has no document; None if `base` has no such server."""
+    """Return a document for a server that uses the protocol but has no document; None if there is none at `base`."""
     server = wire.get(base.rstrip("/") + "/v2").json
     names = _listed(base.rstrip("/"), wire)
     if not isinstance(server, dict) or not names:
@@ -79,7 +79,7 @@ def _names(part: str, operation: Operation, root: str, wire: Wire, seen: dict[st
 
 
 def _listed(root: str, wire: Wire) -> list[str]:
-    """Return the models that a server lists by one of the usual methods."""
+    """Return the models that a server lists, by trying the usual methods."""
     index = wire.send("POST", root + "/v2/repository/index", json={}).json
     listed = index if isinstance(index, list) else []
     for path in ("/v2/models", "/v1/models"):

@@ -16,7 +16,7 @@ from .trial import Tried
 from .wire import Answer
 
 PREDICTION_WEIGHT = 5
-"""Weight of the task of a POST. All other tasks have the weight 1."""
+"""Weight of the task of a POST. All other tasks have weight 1."""
 
 CASE = '''(operation):
     """Draw from here on the operation's next of 1,000 cases: every process sends the same ones."""
@@ -126,7 +126,7 @@ def _task(tried: Tried, code: RequestCode, module: Module, resolve: Resolver, na
 
 
 def _draws(statements: Sequence[str], module: Module) -> bool:
-    """Whether statements draw values, either directly or through the functions above the user class."""
+    """Whether statements draw random values, either directly or through the functions above the user class."""
     return any(
         re.search(r"\bdraw\b", statement) or any(re.search(rf"\b{name}\(", statement) for name in module.functions)
         for statement in statements

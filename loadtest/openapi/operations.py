@@ -44,7 +44,7 @@ class Parameter:
     Attributes:
         place: path, query, header or cookie.
         examples: values that the document offers, best first.
-        explode: whether an array in a query is sent as one pair per item, instead of one pair with commas.
+        explode: whether an array in a query is sent as one pair per item, and not as one pair with commas.
     """
 
     name: str
@@ -131,7 +131,7 @@ class Resolver:
         self._spec = spec
 
     def __call__(self, node: Any) -> dict[str, Any]:
-        """Return the object that `node` refers to, through any chain of references; {} if it is missing."""
+        """Return the object that `node` refers to, through any chain of references; {} if the object is missing."""
         for _ in range(32):
             if not isinstance(node, dict):
                 return {}
@@ -246,7 +246,7 @@ def _body(raw: dict[str, Any], resolve: Resolver) -> tuple[Body | None, str | No
 
 
 def _security(raw: Any, spec: dict[str, Any], resolve: Resolver) -> tuple[tuple[Security, ...], str | None]:
-    """Return the credentials of the first alternative that `lt` can send, or the reason why it can send none."""
+    """Return the credentials of the first alternative that `lt` can send, or the reason why `lt` can send none."""
     alternatives = _list(raw)
     if not alternatives or {} in alternatives:
         return (), None

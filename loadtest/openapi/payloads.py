@@ -37,12 +37,12 @@ DEFAULT_LENGTH = 3
 
 
 class RecursiveSchemaError(Exception):
-    """The schema contains itself. An optional field with such a schema is left out."""
+    """The schema contains itself. An optional field whose schema contains itself is left out."""
 
 
 @dataclass(slots=True)
 class Module:
-    """The code above the user class of the generated file, in the order of its use.
+    """The code above the user class of the generated file, in the order in which it is used.
 
     Attributes:
         constants: expression by name.

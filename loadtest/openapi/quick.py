@@ -50,7 +50,7 @@ def quick_scenario(
 
     Args:
         url: the URL of the service.
-        gets: the paths to GET. If it is empty, the operations of the service's OpenAPI document are tried and used.
+        gets: the paths to GET. If there are none, the operations of the service's OpenAPI document are tried and used.
         seed: the seed of the sent data.
         wire: sends the trial requests.
         say: called with each operation that was tried.

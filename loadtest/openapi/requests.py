@@ -58,7 +58,8 @@ class Variant:
     Attributes:
         required_only: whether to leave out everything that the document does not require.
         file_kind: the kind of files whose type the document leaves open; None for the most likely kind.
-        path_values: values of path parameters that have worked. Each item contains the values for one whole request.
+        path_values: values of path parameters that have worked. Each item of the list contains the values for one whole
+            request.
         bodies: bodies that have worked; None if they are drawn from the schema.
     """
 

@@ -130,7 +130,8 @@ def _fit(values: tuple[str, ...], least: int, most: int | None) -> list[str]:
 def number_range(schema: dict[str, Any], name: str, kind: str) -> tuple[float, float]:
     """Return the lowest and the highest value that may be drawn for a number.
 
-    Both follow from the bounds in the schema. If the schema leaves a bound open, the name of the field decides it.
+    Both values follow from the bounds in the schema. If the schema leaves a bound open, the name of the field decides
+    it.
     """
     low, high = _number(schema.get("minimum")), _number(schema.get("maximum"))
     below, above = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
@@ -160,7 +161,7 @@ def number_range(schema: dict[str, Any], name: str, kind: str) -> tuple[float, f
 
 
 def _step(*bounds: Any) -> float:
-    """Return how far a value must stay from an excluded bound: 0.01, or 1 % of the range if it is narrower than 1."""
+    """Return how far a value must stay from an excluded bound: 0.01, or 1 % of a range that is smaller than 1."""
     known = [bound for bound in map(_number, bounds) if bound is not None]
     width = max(known) - min(known) if len(known) > 1 else 1.0
     return min(0.01, width / 100) or 1e-6

@@ -41,7 +41,7 @@ class Tried:
 
     Attributes:
         build: writes the code of a request, and adds the functions and constants that it needs to a module.
-        works: whether every trial request of this code was answered with 2xx; None if it was not tried.
+        works: whether every trial request of this code was answered with 2xx; None if nothing was tried.
         last: the first failed answer, or the last good answer if none failed.
         note: a clause that says what made the operation work; "" if nothing special was needed.
         good: number of requests that were answered with 2xx before the first that was not.
@@ -77,7 +77,7 @@ class Trial:
         if self.wire is None:
             return Tried(operation, self._build(operation, Variant()), None)
         if (build := kserve.request(operation, self.base, self.wire, self.seen)) is not None:
-            return self._judged(operation, build, "its inputs are taken from the model's metadata")
+            return self._judged(operation, build, "its inputs come from the metadata of the model")
         best: Tried | None = None
         lengths: list[int] = []
         plain = variants(operation, Expressions(Module(), self.resolve))
@@ -108,7 +108,7 @@ class Trial:
     def _try(self, operation: Operation, variant: Variant) -> Tried:
         note = ""
         if variant.length is not None:
-            note = f"arrays of {variant.length}: the document does not say their length"
+            note = f"arrays of {variant.length}: the document does not state their length"
         elif variant.required_only:
             note = "required fields only"
         return self._judged(operation, self._build(operation, variant), note)
@@ -146,7 +146,7 @@ class Trial:
                     place.append(value)
 
     def _with_values(self, operation: Operation) -> Tried | None:
-        """Try values of path parameters that other answers contained, then small numbers. Keep those that work."""
+        """Try values of path parameters that other answers contained, then small numbers. Keep the values that work."""
         names = re.findall(r"\{([^{}]+)\}", operation.path)
         if not names:
             return None
@@ -170,7 +170,7 @@ class Trial:
         keys = ["id", "name", "slug", "key", "uuid"] if not plain.endswith("_name") else ["name", "id"]
         for key in [plain.rpartition("_")[2], *keys]:
             found += self.by_path.get(f"{prefix} {key}", [])
-        found += self.by_path.get(f"{prefix} ", [])  # plain values in a list
+        found += self.by_path.get(f"{prefix} ", [])  # the list contains plain values
         parameter = next(each for each in operation.parameters if each.name == name and each.place == "path")
         from .schemas import merged, type_of
 

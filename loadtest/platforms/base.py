@@ -93,7 +93,7 @@ class Target:
     Attributes:
         record: its record in `run.json`.
         sides: the records of both sides of a run against two targets.
-        environment: variables that the Locust processes need to reach it.
+        environment: variables that the Locust processes need to reach the target.
         collect: called with the finished run while the target is still running; fetches the target's own measurements.
     """
 
@@ -247,7 +247,7 @@ class Platform(ABC):
         """Fetch the platform's own series of a recorded run again, and store them in its folder.
 
         Raises:
-            UsageError: the platform has no series, or the options do not say where they are.
+            UsageError: the platform has no series, or the options do not say where the series are.
             UnusableError: the platform refused the request or did not answer; the stored series are unchanged.
         """
         del folder, options, console

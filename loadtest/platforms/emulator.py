@@ -53,8 +53,9 @@ class Emulator(Platform):
     def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
         """Start the emulator, with its service deployed and scaled to zero. The emulator ends with the block.
 
-        Limits come from the options, or from the scenario's `limits` if an option is not given. The defaults are Cloud
-        Run's, with enough CPU for 30 requests/s, so that the service scales on a laptop as in the cloud.
+        Limits come from the options, or from the scenario's `limits` if an option is not given. The defaults are the
+        same as Cloud Run's, except that an instance has just enough CPU for 30 requests/s, so that the service scales
+        on a laptop as in the cloud.
 
         Raises:
             UsageError: a limit cannot be parsed.
@@ -215,7 +216,7 @@ def _say_size(facts: Mapping[str, Any], needs: ScenarioNeeds, console: Console) 
 
 
 def too_much(per_s: float, cost_s: float, *, cores: int) -> str:
-    """Return a warning that this machine cannot run the service at the planned rate; "" if it can.
+    """Return a warning that this machine cannot run the service at the planned rate; "" if the machine can.
 
     Args:
         per_s: the plan's highest rate, in requests per second.

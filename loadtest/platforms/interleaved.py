@@ -19,7 +19,7 @@ from .base import Platform, ScenarioNeeds, Target, TargetOptions
 
 
 class Interleaved(Platform):
-    """Two targets of other platforms.
+    """A pair of targets of other platforms.
 
     The host of the run is a text with both URLs, which users/sides.py separates again.
     """
@@ -32,7 +32,7 @@ class Interleaved(Platform):
         """Make both targets ready.
 
         Raises:
-            UsageError: both are the same service.
+            UsageError: both targets are the same service.
         """
         from .registry import platform_of
 

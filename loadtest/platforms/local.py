@@ -61,7 +61,7 @@ class Local(Platform):
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, with no other busy thread
+                    preexec_fn=_end_with_parent,  # noqa: PLW1509 - a single system call; no other thread is busy
                 )
             except OSError as error:
                 raise UsageError(f"`{options.command}`: cannot be started: {error.strerror or error}.") from None

@@ -81,7 +81,10 @@ def _connected(host: str, port: int, timeout_s: float) -> socket.socket:
 
 
 def _secured(connection: socket.socket, host: str, *, verify: bool) -> socket.socket:
-    """Return the connection after a TLS handshake that offers only HTTP/1.1, as the load does. Close it on failure."""
+    """Return the connection after a TLS handshake that offers only HTTP/1.1, as the load does.
+
+    If this fails, close the connection.
+    """
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     if not verify:

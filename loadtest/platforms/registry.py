@@ -25,7 +25,7 @@ INTERLEAVED = "ab"
 
 
 def register(kind: str, where: str) -> None:
-    """Add a platform, or replace one.
+    """Add a platform, or replace an existing platform.
 
     Args:
         kind: its name in `--target`.

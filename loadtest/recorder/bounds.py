@@ -54,7 +54,9 @@ def bounded(tick: Tick, bounds: Bounds, elapsed_s: float) -> Tick:
 
 
 def apply_bounds(environment: Environment, bounds: Bounds, end_run: Callable[[], None]) -> None:
-    """Choose the shape of a master, and limit it if it is not one of ours. Our own shapes read the options themselves.
+    """Choose the shape of a master.
+
+    If the shape is not one of ours, limit it. Our own shapes read the options themselves.
 
     Args:
         environment: the environment of a master that already has a runner.

@@ -82,7 +82,7 @@ def is_asleep(trace: TracebackType | None) -> bool:
 
 
 def interruption() -> GreenletExit | None:
-    """Return the exception that is cutting off a task which fires an event in a `finally`; None in any other case.
+    """Return the exception that is cutting off a task which fires an event in a `finally`; None if there is none.
 
     A request in `on_stop`, which Locust calls while it handles the same exception, is an ordinary request.
     """

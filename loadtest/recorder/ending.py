@@ -39,7 +39,7 @@ class MasterEnding:
     """Wrap a master's `quit` and `stop`, and remember the first caller.
 
     Attributes:
-        at_s: when the scenario ended the run, in seconds since the load began; None if it did not.
+        at_s: when the scenario ended the run, in seconds since the load began; None if the scenario did not end it.
         where: the place in its code, or its message.
     """
 
@@ -160,8 +160,9 @@ def forward_ending(runner: WorkerRunner) -> None:
 def calling_place() -> str | None:
     """Return the place in the scenario that calls the current function; None if the caller is not the scenario.
 
-    The caller is the scenario in three cases: a frame belongs to code other than Python's, Locust's, gevent's and ours;
-    the scenario raised a StopTest; or the greenlet does nothing but this call (`gevent.spawn_later(3, runner.quit)`).
+    The caller is the scenario in three cases: a stack frame belongs to code that is not part of Python, Locust, gevent
+    or this project; the scenario raised a StopTest; or the greenlet does nothing but this call (`gevent.spawn_later(3,
+    runner.quit)`).
     """
     frames = list(_frames())
     if any(frame.f_code.co_filename == f"{_LOCUST}/web.py" for frame in frames):

@@ -22,7 +22,7 @@ value."""
 
 
 class RefusedEventError(Exception):
-    """The event cannot become a row. `name` says why, and refusals are counted under it."""
+    """The event cannot become a row. `name` says why, and refusals are counted under this name."""
 
     def __init__(self, name: str, value: object) -> None:
         super().__init__(name)
@@ -125,7 +125,7 @@ def _is_true(value: object) -> bool:
     """Whether Locust counts the exception as a failure. Locust also counts a value whose truth cannot be determined."""
     try:
         return bool(value)
-    except Exception:  # numpy arrays, and any error from a scenario's own class
+    except Exception:  # numpy arrays raise an error here, and a scenario's own class may raise any error
         return True
 
 

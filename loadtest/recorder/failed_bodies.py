@@ -1,4 +1,4 @@
-"""Keep one failed answer's body for each endpoint and status, because it shows what is wrong."""
+"""Keep one failed answer's body for each endpoint and status, because the body shows what is wrong."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..recording.run import FailedBodyRecord
 from ..users.response import Response
 
 MAX_KINDS = 50
-"""A process keeps at most this many bodies, one for each endpoint and status; they are the first that occur."""
+"""A process keeps at most this many bodies, one for each endpoint and status; these are the first bodies that occur."""
 
 MAX_BODY_CHARS = 2_000
 
@@ -33,7 +33,7 @@ class FailedBodies:
         self._new: list[FailedBodyRecord] = []
 
     def add(self, *, method: str, name: str, status: int, response: object) -> None:
-        """Keep the body of a failed answer, unless there is already one of its kind."""
+        """Keep the body of a failed answer, unless a body of the same kind is already kept."""
         kind = (method, name, status)
         if not status or kind in self._kept or len(self._kept) >= MAX_KINDS:
             return
@@ -49,7 +49,7 @@ class FailedBodies:
 
 
 def text_of_body(body: bytes) -> str:
-    """Return a body as text of bounded length with secrets masked; "" if it is empty or not text."""
+    """Return a body as text of bounded length with secrets masked; "" if the body is empty or is not text."""
     text = body[:MAX_READ_BYTES].decode("utf-8", "replace")
     shown = "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
     if shown.count("\N{REPLACEMENT CHARACTER}") > (1 - TEXT_RATIO) * len(shown):

@@ -35,7 +35,8 @@ def fetch(host: str, port: int, timeout_s: float, folder: Path | None = None) ->
     If no folder is given, the function creates one when the master has answered. So a process that is killed while it
     waits leaves no folder behind.
 
-    If the scenario cannot be written, that folder is removed; a given one stays, with what was written.
+    If the scenario cannot be written, this new folder is removed; a folder that the caller gave stays, with the files
+    that were written.
 
     Raises:
         BundleError: the master cannot send the scenario.

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 GREET_S = 10.0
 """How long a connected process may take to send the handshake, which a recording worker sends next."""
 
-NEVER_GREETED = "it sent no handshake of lt: a plain `locust --worker` records nothing"
+NEVER_GREETED = "it did not send lt's handshake: a plain `locust --worker` records nothing"
 
 MAX_WAITING = 1_000
 
@@ -38,8 +38,8 @@ class Gate:
     """Check every message before `MasterRunner.handle_message` gets it.
 
     A worker connects (`client_ready`), gets its index, and sends HELLO with its name and the proof that it knows the
-    join secret. Locust receives its `client_ready` only after that. A plain `locust --worker` never sends HELLO, so it
-    gets no users and is rejected after GREET_S. No message can end the master's loop.
+    join secret. Locust receives the worker's `client_ready` only after that. A plain `locust --worker` never sends
+    HELLO, so it gets no users and is rejected after GREET_S. No message can end the master's loop.
 
     Attributes:
         admitted: Locust's client id → greeting.
@@ -73,7 +73,9 @@ class Gate:
             self._check(client_id, msg)
         except AdmissionError as refused:
             self._on_refusal(client_id, refused.name, refused.value)
-        except Exception as error:  # an error in Locust's own code: one message of a worker must not end the run
+        except (
+            Exception
+        ) as error:  # an error in Locust's own code, because a single message of a worker must not end the run
             log.exception("A message of %s could not be handled", client_id)
             self._on_refusal(client_id, f"message {text_of(msg.type)[:50]}: {type(error).__name__}", error)
 
@@ -94,13 +96,14 @@ class Gate:
     def _before_joining(self, client_id: str, msg: Message) -> None:
         """Answer a process that requests the scenario or cannot load it, if it knows the join secret.
 
-        Locust's own request for the locustfile cannot contain a proof, so it is not answered if there is a secret.
+        Locust's own request for the locustfile cannot contain a proof, so the request is not answered if there is a
+        secret.
         """
         if not self._secret or proves(msg.data, client_id=client_id, secret=self._secret):
             self._handle(client_id, msg)
             return
         if msg.type == SCENARIO:
-            error = f"the master requires its join secret: set {SECRET_VARIABLE} to the same text here"
+            error = f"the master requires its join secret: set {SECRET_VARIABLE} to the same text on this machine"
             server: Any = self.runner.server
             server.send_to_client(Message(SCENARIO, {"error": error}, client_id))
         raise AdmissionError(f"message {msg.type} without the join secret", lost=False)

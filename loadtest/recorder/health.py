@@ -23,8 +23,9 @@ class HealthSample:
     Attributes:
         cpu_ratio: CPU time of this process ÷ wall time; 1 means one core.
         loop_lag_ms: the longest delay of a timer in the interval.
-        lag_cpu_ratio: CPU time of this process during that delay ÷ the delay. If it is near 1, code in this process was
-            computing. If it is near 0, the process was stopped, got no CPU, or was blocked in a call.
+        lag_cpu_ratio: CPU time of this process during that delay ÷ the delay. If this ratio is near 1, code in this
+            process was computing. If the ratio is near 0, the process was stopped, got no CPU, or was blocked in a
+            call.
     """
 
     cpu_ratio: float
@@ -44,9 +45,9 @@ class SlowListener:
 def held_by(lag_s: float, lag_cpu_ratio: float, slowest: SlowListener) -> str:
     """Return what blocked the event loop; "" if nothing in this process blocked it.
 
-    A listener of the scenario blocked the loop if a single call of it took at least half of the lag, even if it used
-    little CPU because the machine was busy. Otherwise, if this process used the CPU for at least half of the lag, other
-    code blocked the loop: a task, a library, or Locust while it starts many users.
+    A listener of the scenario blocked the loop if a single call of the listener took at least half of the lag, even if
+    the call used little CPU because the machine was busy. Otherwise, if this process used the CPU for at least half of
+    the lag, other code blocked the loop: a task, a library, or Locust while it starts many users.
     """
     if slowest.took_s >= lag_s / 2 > 0:
         return f"the scenario's {slowest.event} listener {slowest.name}"
@@ -54,7 +55,7 @@ def held_by(lag_s: float, lag_cpu_ratio: float, slowest: SlowListener) -> str:
 
 
 class HealthProbe:
-    """Records how late the event loop is: each time the clock wakes it, and by a timer if the clock does not.
+    """Records how late the event loop is, each time the clock wakes the loop; if the clock does not, a timer does.
 
     The clock's wakes are exact and happen anyway. The timer fires PROBE_S after the last measurement, so a worker that
     sends often is hardly ever woken only to be measured. A plain timer is used, because a sleeping greenlet would need

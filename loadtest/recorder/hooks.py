@@ -14,7 +14,7 @@ from locust.event import EventHook, Events
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 
 CONTROL_FLOW = (StopUser, StopTest, RescheduleTask, RescheduleTaskImmediately, InterruptTaskSet)
-"""Exceptions that a listener raises on purpose. Locust passes them on to the task that fired the event."""
+"""Exceptions that a listener raises on purpose. Locust passes on these exceptions to the task that fired the event."""
 
 LOCUSTS_OWN = "locust.runners"
 """The module whose listeners count Locust's own totals."""
@@ -114,10 +114,10 @@ def listen_first(hook: EventHook, first: First, measure: Measure | None = None) 
 
     Args:
         hook: the hook, which becomes an ObservedHook.
-        first: receives its events.
+        first: receives the events of the hook.
         measure: replaces the hook's `measure`; if it is None, Locust's `measure` is kept.
     """
-    if not isinstance(hook, ObservedHook):  # the scenario has replaced the hook by one of its own class
+    if not isinstance(hook, ObservedHook):  # the scenario has replaced the hook by an object of its own class
         hook.__class__ = type("ObservedHook", (ObservedHook, type(hook)), {})
     assert isinstance(hook, ObservedHook)
     hook.lt_first, hook.lt_measure = first, measure

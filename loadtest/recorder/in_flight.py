@@ -244,7 +244,7 @@ class InFlight:
             setattr(event["response"], _MARK, begun)
             begun.answered(event)
             self._buffer.answered(begun)
-        elif self._buffer.end(begun):  # the answer of a subclass that fires no event for it
+        elif self._buffer.end(begun):  # the answer belongs to a subclass that fires no event for it
             begun.state = State.RECORDED
             self._writer.unjudged(begun, {"request_type": begun.method, "name": begun.name, "response": response})
 

@@ -134,7 +134,7 @@ class Ledger:
     def found(self, worker: str) -> None:
         """Record that a worker that counted as lost reports again.
 
-        The report contains the rows that it has kept until now.
+        The report contains the rows that the worker has kept until now.
         """
         account = self.accounts.setdefault(worker, _Account())
         account.lost_at = account.lost_why = None
@@ -170,13 +170,13 @@ class Ledger:
 
     @staticmethod
     def _missing_at_most(account: _Account) -> int:
-        """Return the number of rows that may be missing: exact if the worker reported its count, else a bound.
+        """Return the number of rows that may be missing: exact if the worker reported its count, else an upper bound.
 
         For a lost worker the bound is the number of requests that it had begun by its last frame and whose rows it had
         not sent, plus the rows of two more frames. One of these frames may have been in transit, and the other frame
-        was not made yet. Each of them is assumed to have as many rows as the largest number of requests that the worker
-        began in one interval. If the number of requests begun is not known, the bound is twice the largest frame, plus
-        one request per user.
+        was not made yet. Each of these two frames is assumed to have as many rows as the largest number of requests
+        that the worker began in one interval. If the number of requests begun is not known, the bound is twice the
+        largest frame, plus one request per user.
         """
         if account.rows_sent is not None:
             return max(0, account.rows_sent - account.received)
@@ -209,7 +209,7 @@ class Ledger:
             return
         accounted = account.rows_sent + account.refused_rows
         if account.begun != accounted:
-            yield f"worker {name} began {account.begun} requests and accounts for {accounted} of them"
+            yield f"worker {name} began {account.begun} requests but reported only {accounted} as sent or refused"
 
 
 def _when(at: datetime, start: datetime) -> str:
@@ -218,7 +218,7 @@ def _when(at: datetime, start: datetime) -> str:
 
 
 def reasons_for_refusals(refusals: Iterable[RefusalRecord]) -> list[str]:
-    """Return a sentence for every kind of refusal because of which rows are missing."""
+    """Return a sentence for every kind of refusal that caused missing rows."""
     return [
         f"{record.count} request{'s' if record.count > 1 else ''} could not be recorded: {record.name}"
         for record in refusals

@@ -58,7 +58,7 @@ def judge(silent_s: float, process: Process) -> Verdict:
     if process is Process.GONE:
         return Verdict(lost=True, why="its process has ended")
     if process is Process.STOPPED and silent_s > STOPPED_S:
-        return Verdict(lost=True, why=f"its process is stopped, no sign of life for {silent_s:.0f} s")
+        return Verdict(lost=True, why=f"its process is stopped and has not responded for {silent_s:.0f} s")
     if process is Process.RUNNING and silent_s > HUNG_S:
         return Verdict(lost=True, why=f"its process is alive and has not responded for {silent_s:.0f} s")
     if process is Process.ELSEWHERE and silent_s > SILENT_S:
@@ -69,8 +69,8 @@ def judge(silent_s: float, process: Process) -> Verdict:
 class WorkerWatch:
     """Watch the master's workers, and give up those that are lost.
 
-    Locust itself removes a worker when its countdown of missed heartbeats has ended. For a lost worker, this class sets
-    that countdown to its end.
+    Locust itself removes a worker when its countdown of missed heartbeats has ended. For a lost worker, this class ends
+    the countdown at once.
     """
 
     def __init__(self, environment: Environment, runner: MasterRunner) -> None:

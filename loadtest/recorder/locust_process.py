@@ -237,8 +237,8 @@ def _load_with_authors_errors(locust_main: Any) -> None:
                     f"that machine)"
                 )
             sys.exit(STATUS_UNLOADABLE)
-        events.init.add_listener(wait_for_workers)  # after the scenario's own listeners
-        if FETCHED_VARIABLE in os.environ:  # for imports inside tasks
+        events.init.add_listener(wait_for_workers)  # added after the scenario's own listeners
+        if FETCHED_VARIABLE in os.environ:  # this is needed for imports inside tasks
             sys.path.append(str(Path(locustfiles[0]).parent))
         return loaded
 

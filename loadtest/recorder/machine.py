@@ -19,7 +19,7 @@ class MachineSample:
         steal_ratio: CPU time that the hypervisor gave to other machines ÷ total CPU time, 0…1.
         memory_pressure_ratio: share of the time in which at least one process waited for memory, 0…1 (PSI "some").
         connects_repeated: number of first packets (SYN) of connections that were sent again, 1 s or more after the
-            first time, because the other side's listen backlog was full or the packet was lost.
+            first time, because the server's listen backlog was full or the packet was lost.
     """
 
     cpu_ratio: float | None
@@ -69,7 +69,7 @@ class MachineProbe:
         try:
             fields = [int(field) for field in self._stat.read_text().partition("\n")[0].split()[1:9]]
             user, nice, system, idle, iowait, irq, softirq, steal = fields
-        except (OSError, ValueError):  # not Linux, or a sandbox that hides the file
+        except (OSError, ValueError):  # there is no such file on other systems than Linux, and in some sandboxes
             return None
         busy = user + nice + system + irq + softirq
         return _Counters(
@@ -87,5 +87,10 @@ class MachineProbe:
         try:
             lines = [line.split() for line in self._netstat.read_text().splitlines() if line.startswith("TcpExt:")]
             return int(dict(zip(*lines, strict=True))["TCPSynRetrans"])
-        except (OSError, ValueError, KeyError, TypeError):  # not Linux, or a sandbox that hides the file
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+        ):  # there is no such file on other systems than Linux, and in some sandboxes
             return None

@@ -41,7 +41,8 @@ CLOCK_PROBES = 8
 """Number of round trips when a worker starts. The shortest round trip is used, because the others were delayed."""
 
 CLOCK_EVERY_S = 10.0
-"""Interval between later round trips. A later round trip may be shorter, and so more exact, than the first ones."""
+"""Interval between later round trips. A later round trip may be shorter, and so more exact, than the first round
+trips."""
 
 DRAIN_S = 10.0
 """How long after the stop timeout the master waits for the last frames. This leaves time for killing processes that do
@@ -185,7 +186,9 @@ class Collector:
         for name, version in greeting.versions.items():
             if version != ours.get(name):
                 log.warning("Worker %s runs %s %s, the master %s.", greeting.worker, name, version, ours.get(name))
-        if self.answers is not None:  # before Locust knows the worker, and so before it can be told to start users
+        if (
+            self.answers is not None
+        ):  # before Locust knows the worker, and so before Locust can tell the worker to start users
             self.runner.send_message(ANSWERS, {"reference": self.answers}, client_id)
         for _n in range(CLOCK_PROBES):
             self._ask_clock(client_id)
@@ -365,7 +368,7 @@ class Collector:
         while set(living.values()) - self.drained and time.monotonic() < give_up_s:
             gevent.sleep(0.02)
         for worker in sorted(set(living.values()) - self.drained):
-            self.ledger.lost(worker, at=self._moment(), why="it did not send its last rows when asked")
+            self.ledger.lost(worker, at=self._moment(), why="it did not send its last rows when it was asked")
         self._write_run()
         self.all_drained.set()
 

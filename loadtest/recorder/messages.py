@@ -17,10 +17,10 @@ PARENT_VARIABLE = "LT_PARENT_PID"
 started it ends."""
 
 SECRET_VARIABLE = "LT_JOIN_SECRET"
-"""If it is set, the master accepts only workers that also know the secret."""
+"""If this variable is set, the master accepts only workers that also know the secret."""
 
 HELLO = "lt_hello"  # worker → master: name, host, pid, versions, proof of the join secret
-REFUSED = "lt_refused"  # master → worker: why it may not join
+REFUSED = "lt_refused"  # master → worker: why the worker may not join
 ANSWERS = "lt_answers"  # master → worker, when it joins: the answers from before the load
 REPORT = "lt_report"  # worker → master, once a second: the frame of rows, health, counts
 CLOCK = "lt_clock"  # master → worker and back: sent_ns (master), worker_ns
@@ -46,7 +46,7 @@ FETCHED_VARIABLE = "LT_FETCHED"
 SCENARIO = "lt_scenario"  # worker → master: request with a proof; master → worker: the scenario's files and arguments
 UNLOADABLE = "lt_unloadable"  # worker → master: the worker cannot load the scenario: host, error, proof
 ENDING = "lt_ending"  # worker → master: the scenario has asked to end the run, and where in its code
-PROCESS = "lt_process"  # worker → master: host, pid and the pid that started it
+PROCESS = "lt_process"  # worker → master: its host, its pid and the pid of the process that started it
 
 PAUSE_S = 3.0
 """If an event loop did not run for this long, it counts as paused: its process was stopped, or got no CPU."""

@@ -14,7 +14,8 @@ GRACE_S = 30.0
 """How long a process may take to end properly: the stop timeout, the last rows, and Locust's shutdown."""
 
 STATUS = 75
-"""Exit status of a process whose parent has ended. Because no parent can read it, only a log can show it."""
+"""Exit status of a process whose parent has ended. Because there is no parent to read the status, only a log can show
+it."""
 
 _sleep, _getppid, _exit, _monotonic = (
     time.sleep,

@@ -22,7 +22,7 @@ def redact_output() -> None:
         return redact(original(handler, record))
 
     redacted.lt_redacts = True  # type: ignore[attr-defined] # our own mark
-    logging.Handler.format = redacted  # type: ignore[assignment,method-assign] # for later handlers too
+    logging.Handler.format = redacted  # type: ignore[assignment,method-assign] # also for handlers that are added later
     sys.stdout, sys.stderr = RedactingStream(sys.stdout), RedactingStream(sys.stderr)
 
 

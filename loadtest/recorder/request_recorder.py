@@ -47,7 +47,7 @@ recorder does, and may round the time."""
 class RequestRecorder:
     """The first listener of the request event.
 
-    The listener never raises an error. In `refusals` it counts, by kind, the values that it cannot record.
+    The listener never raises an error. In `refusals` the listener counts, by kind, the values that it cannot record.
 
     Attributes:
         custom_methods: types of requests that are reported only when they end, so that their start is unknown.
@@ -96,7 +96,9 @@ class RequestRecorder:
         method, name = text_of(event.get("request_type")), text_of(event.get("name"))
         self.buffer.count_events(name, method)
         context = event.get("context")
-        if isinstance(context, Mapping) and RECORDED_KEY in context:  # a request of FastUser, which already has its row
+        if (
+            isinstance(context, Mapping) and RECORDED_KEY in context
+        ):  # this is a request of FastUser, which already has its row
             if event.get("exception") is not None:
                 response = event.get("response")
                 status = getattr(response, "status_code", 0) or 0

@@ -135,7 +135,7 @@ def read_settings(own_arguments: list[str], locustfile: str) -> tuple[argparse.N
 
     Args:
         own_arguments: the arguments after `--`.
-        locustfile: its name, for messages.
+        locustfile: the name of the locustfile, for messages.
 
     Raises:
         ArgumentsError: an argument is unknown or missing, or is an option of Locust that is not accepted in this place.
@@ -152,15 +152,15 @@ def read_settings(own_arguments: list[str], locustfile: str) -> tuple[argparse.N
     ]
     _refuse_locusts(parser, own_arguments, ours)
     if {"-h", "--help"} & set(own_arguments):
-        raise ArgumentsError(f"{locustfile} takes {_listed(theirs) or 'no arguments of its own'}.")
+        raise ArgumentsError(f"{locustfile} has {_listed(theirs) or 'no arguments of its own'}.")
     try:
         options, unknown = parser.parse_known_args(own_arguments, env_vars=os.environ)
     except ArgumentsError as error:
         raise ArgumentsError(_with_the_way_out(str(error), locustfile, theirs)) from None
     if unknown:
         raise ArgumentsError(
-            f"`{' '.join(unknown)}`: {locustfile} has no such argument; "
-            f"it has {_listed(theirs) or 'no arguments of its own'}."
+            f"`{' '.join(unknown)}`: {locustfile} has no such argument; it has "
+            f"{_listed(theirs) or 'no arguments of its own'}."
         )
     for source, given in parser.get_source_to_settings_dict().items():
         kind, _, file = source.partition("|")

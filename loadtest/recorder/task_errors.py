@@ -119,7 +119,10 @@ def merged(parts: Iterable[TaskErrorRecord]) -> list[TaskErrorRecord]:
 
 
 def _message(error: BaseException) -> str:
-    """Return an exception's text with its ids grouped. The status of a `sys.exit` is not grouped."""
+    """Return an exception's text in which ids are replaced by placeholders.
+
+    The status of a `sys.exit` is not grouped.
+    """
     text = redact(text_of(error)[: 4 * MAX_MESSAGE_CHARS])
     return (text if isinstance(error, SystemExit) else text_template(text))[:MAX_MESSAGE_CHARS]
 
@@ -132,7 +135,9 @@ def traceback_text(error: BaseException) -> str:
     begin = error.__traceback__
     while begin is not None and begin.tb_next is not None and _is_library(begin.tb_frame):
         begin = begin.tb_next
-    chained = error.__cause__ is not None  # the explicit cause ("from"), not an exception that merely happened before
+    chained = (
+        error.__cause__ is not None
+    )  # the explicit cause ("from"), and not an exception that merely occurred before
     lines = traceback.format_exception(type(error), error, begin, limit=-30, chain=chained)
     text = redact("".join(lines))
     return text if len(text) <= MAX_TRACEBACK_CHARS else "…" + text[1 - MAX_TRACEBACK_CHARS :]

@@ -75,7 +75,7 @@ class Authorizer:
         users. The classes are therefore changed before any token is requested.
         """
         for user_class in self.environment.user_classes:
-            user_class.__init__ = self._dressing(user_class.__init__)  # type: ignore[method-assign] # assigned to the class
+            user_class.__init__ = self._dressing(user_class.__init__)  # type: ignore[method-assign] # set on the class
 
     def startup(self) -> None:
         """Get the first token, and start the greenlet that renews it.
@@ -116,7 +116,7 @@ class Authorizer:
         return initialise
 
     def _dress(self, user: User) -> None:
-        """Make the user's client send the token. Locust's own clients send it only to the user's host."""
+        """Make the user's client send the token. Locust's own clients send the token only to the user's host."""
         client = getattr(user, "client", None)
         if isinstance(client, requests.Session):
             client.auth = _BearerFor(urlsplit(user.host or "").netloc, self.bearer)
@@ -124,7 +124,7 @@ class Authorizer:
         if isinstance(client, FastHttpSession):
             self._dress_agent(client.client, urlsplit(user.host or "").netloc)
             return
-        headers = getattr(client, "headers", None)  # our own client, which sends requests to no other host
+        headers = getattr(client, "headers", None)  # this is our own client, which sends requests to no other host
         if isinstance(headers, MutableMapping):
             headers["Authorization"] = self.bearer
         else:

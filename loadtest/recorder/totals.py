@@ -12,7 +12,7 @@ MAX_DIFFERENCES = 50
 
 
 class LocustTotals:
-    """The sum of Locust's totals of one worker. Locust sends them to the master and resets them every second."""
+    """The sum of Locust's totals of one worker. Locust sends its totals to the master and resets them every second."""
 
     def __init__(self) -> None:
         self._requests: dict[tuple[str, str], int] = {}
@@ -24,7 +24,7 @@ class LocustTotals:
             self._requests[key] = self._requests.get(key, 0) + int(entry["num_requests"])
 
     def differences(self, heard: Mapping[tuple[str, str], int], left: Iterable[Any]) -> list[TotalsDifferenceRecord]:
-        """Return the endpoints for which Locust's count differs from the recorded one, the largest difference first.
+        """Return the endpoints for which Locust's count differs from the recorded count, the largest difference first.
 
         Args:
             heard: number of requests for which a row was written or a refusal was counted, by (name, method).

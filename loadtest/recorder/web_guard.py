@@ -1,4 +1,4 @@
-"""Restrict Locust's own web page to the person who started the run, and prevent that its target is changed."""
+"""Restrict Locust's own web page to the person who started the run, and do not allow its target to be changed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ def guard(environment: Environment, web_ui: WebUI, access: Access) -> None:
     """Check every request before any of Locust's own handlers sees it. Call this before the page listens.
 
     Host, Origin and Sec-Fetch-Site are checked as on every listener (`core.access`). The first request has the
-    secret in its address, and later requests have it in a cookie. Locust's page sends forms, so JSON is not required;
-    instead the cookie is `SameSite=Strict`. A request to start users (`/swarm`) may name only the run's target as host.
+    secret in its address, and later requests have the secret in a cookie. Locust's page sends forms, so JSON is not
+    required; instead the cookie is `SameSite=Strict`. A request to start users (`/swarm`) may name only the run's
+    target as host.
     """
     from flask import Response, redirect, request
 

@@ -87,7 +87,7 @@ class Sender:
         keep_time(self.clock)
         # For every message to start users (once a second in a ramp), Locust builds its whole argument parser again,
         # only to get the defaults of the options. Building the parser blocks the process for 90 ms, and this delay
-        # would be measured as latency. The defaults are constant, so they are computed once here and kept.
+        # would be measured as latency. The defaults are constant, so they are computed once and kept.
         argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
         argument_parser.default_args_dict()
         row_buffers.attach(self.environment, self.buffer)
@@ -144,7 +144,7 @@ class Sender:
             self.silenced = silent_s > SILENCE_S
 
     def report_loop(self) -> None:
-        """Report once a second. Locust's own report is not used, because its content may make it impossible to send."""
+        """Report once a second. Locust's own report is not used, because it may contain values that cannot be sent."""
         while True:
             gevent.sleep(REPORT_INTERVAL_S)
             if not self.ended or len(self.buffer):  # rows that were added after the last report are still sent
@@ -209,7 +209,7 @@ class Sender:
         if not self.ended:
             stop_users(self.runner)
             signalled = was_sent_sigterm()
-            why = "it was sent SIGTERM" if signalled else "it was ended by a signal or by the scenario"
+            why = "it was sent SIGTERM" if signalled else "a signal or the scenario ended it"
             self._end_recording(why)
         elif len(self.buffer):
             self._send(REPORT, self._report())
@@ -266,8 +266,8 @@ class Sender:
         return self.recorder.refusals.records()
 
     def _last_report(self, ended_why: str = "") -> dict[str, Any]:
-        """Return the last report. When it is made, every request that this worker began has its row."""
-        gc.collect()  # a response that the scenario dropped is closed here
+        """Return the last report. When the report is made, every request that this worker began has its row."""
+        gc.collect()  # this closes a response that the scenario dropped
         self.buffer.close_open()
         report = self._report()
         stats = self.environment.stats

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.ma  # otherwise np.unique imports it at its first call, for 70 ms in the loop that measures
+import numpy.ma  # otherwise the first call of np.unique imports it, which blocks the measuring loop for 70 ms
 import numpy.typing as npt
 
 from .frames import COLUMNS, Frame, encode_frame
@@ -63,7 +63,7 @@ class RowBuffer:
 
     There is one buffer per Locust process: greenlets append, and one flusher takes the rows.
 
-    A client calls these methods for every request, so that each gets a row (0.2 µs a request in all):
+    A client calls these methods for every request, so that each request gets a row (0.2 µs per request in all):
 
         buffer.begin(request)                # before anything is sent: counts the request; it is now in flight
         …
@@ -182,7 +182,7 @@ class RowBuffer:
 
     def _new(self, text: str, kind: str) -> int:
         text = text[:MAX_TEXT_CHARS]
-        if not text.isprintable():  # control characters, and surrogates, which cannot be written to a file
+        if not text.isprintable():  # matches control characters, and surrogates, which cannot be written to a file
             text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
         index = self._ids.get(text)
         if index is not None:

@@ -19,7 +19,7 @@ class Capabilities(BaseModel):
         bills: a run costs money. The cost is estimated, confirmed by the user, and limited by `--max-cost`.
         priced: Cloud Run's price list can be applied to its metrics, even if nothing is billed.
         takes_limits: the run creates the service, and therefore sets its CPU, memory, concurrency and instances.
-        has_metrics: it records its own series (instances, CPU, billed time), which are fetched with the run.
+        has_metrics: the platform records its own series (instances, CPU, billed time), which are fetched with the run.
         keeps_metrics: these series are kept after the run, so that `lt metrics` can fetch them again.
         needs_token: a service on this platform may be private, and is then called with an ID token.
         can_deploy: `lt deploy` can deploy a service to this platform.
@@ -55,7 +55,7 @@ _BEFORE_THEY_WERE_RECORDED = {"local": LOCAL, "emulator": EMULATOR, "cloud": CLO
 
 
 def capabilities_of(kind: str, url: str) -> Capabilities:
-    """Return the capabilities of a target whose `run.json` contains none, because it is older than the capabilities."""
+    """Return the capabilities of a target whose `run.json` contains none, because the run is older than this key."""
     return _BEFORE_THEY_WERE_RECORDED.get(kind) or of_url(url)
 
 

@@ -90,8 +90,8 @@ class RunFolder(RunPaths):
     def read_run(self) -> Run:
         """Return the record in `run.json`.
 
-        If a run is `running` but its process has ended, the outcome is returned as `interrupted`; if the record was
-        changed, as `degraded`.
+        If a run is `running` but its process has ended, the outcome is returned as `interrupted`. If the record was
+        changed, it is returned as `degraded`.
 
         Raises:
             FormatVersionError: another version of the format was used.
@@ -129,8 +129,8 @@ class RunFolder(RunPaths):
 
     def _no_record(self, why: str) -> RunFolderError:
         return RunFolderError(
-            f"{self.record}: {why}. The rows in the same folder are unchanged: restore a copy of it, or write a "
-            "minimal record (docs/run-folder.md shows one)."
+            f"{self.record}: {why}. The rows in the same folder are unchanged: restore a copy of the record, or write "
+            "a minimal record (docs/run-folder.md shows one)."
         )
 
     def write_run(self, run: Run) -> None:

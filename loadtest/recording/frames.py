@@ -36,7 +36,7 @@ OUTCOMES = (
     "wrong_answer",
 )
 """The possible outcomes of a request; docs/terms.md defines each of them. A code is an index into this list, so new
-outcomes must be appended at its end."""
+outcomes must be appended at the end of the list."""
 
 CENSORED = frozenset({"timeout", "unanswered"})
 """Outcomes whose latency is a lower bound ("≥"), because no answer had come."""
@@ -135,7 +135,7 @@ def _frame_of(fields: dict[str, Any]) -> Frame:
     columns: dict[str, array[int]] = {}
     for name, code in COLUMNS.items():
         columns[name] = array(code)
-        if name == "side" and name not in fields["columns"]:  # a frame from before runs against two targets existed
+        if name == "side" and name not in fields["columns"]:  # the frame is older than runs against two targets
             columns[name].frombytes(bytes(fields["rows"]))
         else:
             columns[name].frombytes(fields["columns"][name])

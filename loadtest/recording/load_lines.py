@@ -14,7 +14,7 @@ from .paths import FILE_MODE, MAX_TEXT_BYTES, open_file
 LOAD_COLUMNS = (
     "time_s",  # UTC, in s since 1970
     "worker",
-    "planned_users",  # of the whole fleet, so all workers' lines of a second have the same value; may be empty
+    "planned_users",  # number for the whole fleet: the lines of all workers for one second have the same value
     "users",  # users that run on this worker
     "in_flight",  # requests of this worker that wait for an answer
     "oldest_s",  # how long the oldest of these requests has waited

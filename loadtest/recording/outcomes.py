@@ -37,12 +37,13 @@ def outcome_of(status: int | None, exception: object | None, *, transport: objec
     An answer that a scenario marked as a success is ok, whatever its status. An answer that the scenario marked as a
     failure is http_error if its status is 400 or above, else check_failed. Without a status, the transport decides
     between timeout, generator and connection, whatever the scenario's mark is. Clients of other protocols have no
-    status. If their code reports a failure although the transport worked, the outcome is check_failed. Such a failure
-    is text, a ValueError, a gRPC status that the server sent, or a fault of XML-RPC or SOAP.
+    status. If the code of such a client reports a failure although the transport worked, the outcome is check_failed.
+    Such a failure is text, a ValueError, a gRPC status that the server sent, or a fault of XML-RPC or SOAP.
 
     Args:
         status: the status of the answer; None or 0 without an answer.
-        exception: why the request failed: an exception or, from custom clients, any text; None if it did not fail.
+        exception: why the request failed: an exception or, from custom clients, any text; None if the request did not
+            fail.
         transport: the error that the client itself raised, if the scenario replaced it by another exception.
     """
     if exception is None:
@@ -79,7 +80,7 @@ def interruption_text(interruption: BaseException) -> str:
 
 
 def account_for(error: BaseException) -> None:
-    """Mark an exception that cuts off a request as one for which the row is already written."""
+    """Record on an exception that cuts off a request that the row of this request is already written."""
     with suppress(Exception):  # a class with slots
         setattr(error, _ACCOUNTED, True)
 
@@ -108,7 +109,7 @@ def text_of(value: object) -> str:
 def _grouped(text: str) -> str:
     """Return the recorded form of a text.
 
-    The result is cached, because it takes 50 µs and a failing service repeats its errors.
+    The result is cached, because computing it takes 50 µs and a failing service repeats its errors.
     """
     line = " ".join(text[: 8 * MAX_ERROR_CHARS].split())
     return text_template(redact(line))[:MAX_ERROR_CHARS]
@@ -162,7 +163,7 @@ def _grpc_code(reason: BaseException) -> str:
     if not any(base.__name__ == "RpcError" for base in type(reason).__mro__):
         return ""
     try:
-        return str(reason.code().name)  # type: ignore[attr-defined] # a method of grpc.Call; grpc may not be installed
+        return str(reason.code().name)  # type: ignore[attr-defined] # of grpc.Call; grpc may not be installed
     except Exception:  # a plain RpcError that a test or a scenario raised
         return ""
 

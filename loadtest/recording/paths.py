@@ -155,7 +155,7 @@ def open_file(path: Path, *, limit: int | None = None) -> IO[bytes]:
     """
     require_file(path)
     try:
-        # O_NONBLOCK: a file that became a pipe after the check must not block this process.
+        # O_NONBLOCK: with this flag, a file that was replaced by a pipe after the check does not block this process.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError:
         raise

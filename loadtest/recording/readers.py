@@ -112,5 +112,5 @@ def _cast(column: pa.Array, field: pa.Field) -> pa.Array:
 def _damaged(paths: RunPaths, error: Exception) -> RunFolderError:
     cure = "restore a copy of it"
     if is_there(paths.spool):
-        cure = f"delete it; the next command that reads the run makes it again from {paths.spool.name}"
+        cure = f"delete the file; the next command that reads the run makes it again from {paths.spool.name}"
     return RunFolderError(f"{paths.rows} cannot be read: {error}: {cure}.")

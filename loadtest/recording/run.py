@@ -41,8 +41,8 @@ def _measurable(moment: datetime) -> datetime:
 _FIRST_MOMENT, _LAST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 Moment = Annotated[AwareDatetime, AfterValidator(_measurable)]
-"""A time with its zone. The time must be before 2262, because a later time in nanoseconds since 1970 does not fit into
-64 bits."""
+"""A time with a time zone. The time must be before 2262, because a later time in nanoseconds since 1970 does not fit
+into 64 bits."""
 
 MAX_OFFSET_US = 10 * 365 * 86_400e6
 """Ten years. A larger clock offset means that the file is damaged."""
@@ -117,7 +117,7 @@ class Limits(_Record):
 class TargetRecord(_Record):
     """The tested target.
 
-    `kind` is the kind of its platform: local, emulator, cloud, url, or the name of your own platform.
+    `kind` is the kind of the platform: local, emulator, cloud, url, or the name of your own platform.
     """
 
     kind: str
@@ -131,7 +131,7 @@ class TargetRecord(_Record):
 
 
 class SideRecord(_Record):
-    """One of the two targets of a run against two.
+    """One of the two targets of a run against two targets.
 
     Attributes:
         name: its name in reports.
@@ -166,11 +166,11 @@ class WorkerRecord(_Record):
     """One load-generating process, with the record of its rows and its clock.
 
     `clock_offset_us` is added to the worker's own clock to get the master's, ± `clock_uncertainty_us`. `rows_sent` is
-    None if the worker ended without reporting it; then `rows_missing_at_most` is an upper bound on the rows that it
-    lost. `begun` counts the requests that it began, according to its last frame or its last report. Each of these
-    requests has a row or is counted as missing. `begun` is None in runs that were recorded before this was counted.
-    `resent` counts how often FastUser and FastHttpUser sent a request again by themselves, because the server had
-    closed the connection. Such a request has one row, but the service may have read it several times.
+    None if the worker ended without reporting it; then `rows_missing_at_most` is an upper bound on the number of rows
+    that the worker lost. `begun` counts the requests that the worker began, according to its last frame or its last
+    report. Each of these requests has a row or is counted as missing. `begun` is None in runs that were recorded before
+    this was counted. `resent` counts how often FastUser and FastHttpUser sent a request again by themselves, because
+    the server had closed the connection. Such a request has one row, but the service may have read it several times.
     """
 
     name: str
@@ -230,8 +230,8 @@ class RefusalRecord(_Record):
     Attributes:
         name: the kind, such as `response_time is not a number` or `frame: bounds`.
         count: how often it occurred.
-        lost: whether a row is missing because of it (then the run is degraded), or only the value was left out of its
-            row.
+        lost: whether a row is missing because of the value (then the run is degraded), or only the value was left out
+            of its row.
         example: the first such value, shortened and redacted.
         worker: the worker that reported it first.
     """
@@ -263,7 +263,7 @@ class WrongAnswerRecord(_Record):
     Every text has a limited length and contains no secrets.
 
     Attributes:
-        at_s: its time, in UTC seconds by the worker's clock.
+        at_s: the time of the answer, in UTC seconds by the worker's clock.
         differs: the fields that differ, as `name: value instead of value`.
         request: the body that was sent.
         expected, got: the answers.
@@ -282,8 +282,8 @@ class WrongAnswerRecord(_Record):
 class CheckedEndpointRecord(_Record):
     """An endpoint whose answers were collected before the load.
 
-    `references` counts its requests that have a reference answer. `checked` counts its answers under load that were
-    compared. `left_out` says why some requests have no reference answer.
+    `references` counts the requests to the endpoint that have a reference answer. `checked` counts the answers of the
+    endpoint under load that were compared. `left_out` says why some requests have no reference answer.
     """
 
     method: str
@@ -344,7 +344,7 @@ class PauseRecord(_Record):
 class UnrecordedWorkerRecord(_Record):
     """A process that joined the master, but whose requests were not all recorded as rows.
 
-    `requests` is the number that it reported to Locust's own totals; None if it reported nothing.
+    `requests` is the number that the process reported to Locust's own totals; None if it reported nothing.
     """
 
     name: str

@@ -25,7 +25,7 @@ flushes once a second."""
 
 WAITING_FRAMES = 4096
 """The maximum number of frames that are kept in memory before their rows are written. A frame takes some 10 kB besides
-its rows, so a limit is needed in long runs with few requests too."""
+its rows, so a limit is also needed for long runs with few requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,9 @@ class SpooledRows:
         gap_rows: number of rows in missing frames between existing frames, according to the worker's own count.
         densest: number of rows in its largest frame, or the largest number of requests begun from one frame to the
             next, whichever is larger.
-        last_ns: when the request of its last row began, in UTC ns by its own clock; 0 if there are no rows.
-        begun: number of requests that it had begun when it sent the last frame; None if it did not count them.
+        last_ns: when the request of the worker's last row began, in UTC ns by the worker's clock; 0 if there are no
+            rows.
+        begun: number of requests that the worker had begun when it sent the last frame; None if it did not count them.
     """
 
     rows: int = 0
@@ -108,7 +109,7 @@ def seal(paths: RunPaths, run: Run, *, keep_spool: bool = False) -> Sealed:
     reader, failures, workers = SpoolReader(paths.spool), Failures(), dict[str, SpooledRows]()
     count = 0
     with replacing(paths.rows) as new:
-        # Without its checksum, a flipped bit inside a page would become a wrong number.
+        # Without page checksums, a flipped bit inside a page would become a wrong number.
         with pq.ParquetWriter(new, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
             for table in _spooled(reader, run, workers):
                 failures.add(table)
@@ -133,7 +134,7 @@ def _require_spool(paths: RunPaths, run: Run) -> None:
     if (run.sealed is not None or counted) and not is_there(paths.spool):
         raise RunFolderError(
             f"{paths.path} has no {paths.rows.name}, though its record counts {counted:,} rows: it was deleted or "
-            "moved. Put it back; nothing was written in its place."
+            "moved. Put the file back; nothing was written in its place."
         )
 
 

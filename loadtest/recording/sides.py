@@ -22,7 +22,8 @@ class SideFolder(RunFolder):
     Args:
         folder: the run's folder.
         side: 1 or 2, an index into SIDES.
-        revision: the side's revision, if both sides are revisions of one service. Only its series are then fetched.
+        revision: the side's revision, if both sides are revisions of one service. Then only the series of this revision
+            are fetched.
     """
 
     share = 0.5

@@ -20,7 +20,7 @@ from .options import RunOptions
 class Answers:
     """The answers from before the load: their file for the master, and their entry in the run's record.
 
-    Both are None if no answers were collected.
+    The file and the entry are None if no answers were collected.
     """
 
     file: Path | None = None

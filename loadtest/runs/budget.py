@@ -57,7 +57,7 @@ def budget_of(
 def measured_service(runs: Path, target: TargetRecord) -> tuple[float | None, str]:
     """Return the mean server time (s) of the newest run against the service, and a text that names that run.
 
-    The time is None if there is no such run, or if its answers state no server time.
+    The time is None if there is no such run, or if the answers of that run state no server time.
     """
 
     def place(of: TargetRecord) -> tuple[str | None, ...]:

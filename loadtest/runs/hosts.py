@@ -27,8 +27,8 @@ def decide_hosts(plan: Scenario, target: str | None, *, override: bool) -> HostD
     """Return whether the target replaces the classes' own hosts.
 
     Raise an error if requests would be sent to the wrong server. If all classes name the same host, the target replaces
-    it, and a message says so. If they name several hosts, replacing them would send one server's requests, with their
-    credentials, to another server.
+    it, and a message says so. If the classes name several hosts, replacing these would send one server's requests, with
+    their credentials, to another server.
 
     Args:
         plan: the scenario.
@@ -90,7 +90,7 @@ def _plain(host: str) -> str:
 
 
 def _same(host: str, target: str) -> bool:
-    """Whether two hosts are the same. The scheme is ignored if one of them has none."""
+    """Whether two hosts are the same. If one of the two hosts has no scheme, the scheme is ignored."""
     if "://" in host and "://" in target:
         return _plain(host) == _plain(target)
     return _plain(host).rpartition("://")[2] == _plain(target).rpartition("://")[2]

@@ -29,7 +29,7 @@ LONGEST_S = 365 * 86_400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """The validated options of a run. No other code checks them again.
+    """The validated options of a run. No other code checks the options again.
 
     Attributes:
         platform: the kind of the platform under load.

@@ -66,8 +66,8 @@ def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = n
 
     Args:
         options: the options from `parse_options`.
-        console: prints messages and asks questions. Without one, messages go to the `loadtest` logger, and a run that
-            would send load to another machine is rejected unless the options say yes.
+        console: prints messages and asks questions. Without a console, messages go to the `loadtest` logger, and a run
+            that would send load to another machine is rejected unless the options say yes.
         goals: takes the scenario's plan; returns conditions that end the run as complete.
 
     Raises:
@@ -184,7 +184,7 @@ def _named(options: RunOptions) -> str | None:
 
 
 def _ask_before_looking(options: RunOptions, plan: Scenario, console: RunConsole) -> None:
-    """Ask before anything is sent to a URL, even before the request that checks whether it answers."""
+    """Ask before anything is sent to a URL, even before the request that checks whether the URL answers."""
     hosts = () if platform_of(options.platform).has_own_address else sorted({*filter(None, plan.hosts.values())})
     sides = [side.options.url for side in options.target.sides]
     share = 0.5 if sides else 1.0

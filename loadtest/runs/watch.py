@@ -114,7 +114,7 @@ def watch(
     *,
     goals: tuple[AbortCondition, ...] = (),
 ) -> End:
-    """Watch the fleet to its end. Ctrl-C ends it early, and a second Ctrl-C ends it at once.
+    """Watch the fleet to its end. Ctrl-C ends the run early, and a second Ctrl-C ends it at once.
 
     Args:
         fleet: the started fleet.

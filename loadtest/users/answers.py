@@ -27,7 +27,7 @@ class CheckedEndpoint:
     """An endpoint that has reference answers.
 
     Attributes:
-        references: how many of its requests have a reference answer.
+        references: how many requests to the endpoint have a reference answer.
         left_out: why some of the sent requests have no reference answer, as a sentence; "" if all have one.
     """
 
@@ -148,7 +148,7 @@ class AnswerChecker:
         self._bodies: dict[bytes, dict[bytes, Expected]] = {}
 
     def look(self, head: bytes, body: bytes, status: int, content: bytes | None, source: Any) -> Exception | None:
-        """Return why the answer is wrong; None if it is as expected or there is no reference answer."""
+        """Return why the answer is wrong; None if the answer is as expected or there is no reference answer."""
         del source
         try:
             expected = self._bodies[head].get(body)

@@ -20,9 +20,10 @@ if TYPE_CHECKING:  # importing locust patches the whole process
 
 
 class FastClient(Performer):
-    """An HTTP/1.1 client for one host, with keep-alive, plain or TLS. Any number of greenlets may use it at once.
+    """An HTTP/1.1 client for one host, with keep-alive, plain or TLS.
 
-    docs/users.md says where it behaves like FastHttpUser's client, and which features it rejects.
+    Any number of greenlets may use the client at the same time. docs/users.md says where the client behaves like
+    FastHttpUser's client, and which features it rejects.
 
     Attributes:
         user: the user that owns the client; None if the client was created without a user.
@@ -93,7 +94,7 @@ class FastClient(Performer):
         timeout: float | None = None,
         **options: Any,
     ) -> Response:
-        """Send a GET. The options are those of `request`."""
+        """Send a GET. The options are the same as in `request`."""
         if options:
             options |= {"name": name, "headers": headers, "params": params, "timeout": timeout}
             return self.request("GET", url, catch_response=catch_response, **options)
@@ -112,7 +113,7 @@ class FastClient(Performer):
         timeout: float | None = None,
         **options: Any,
     ) -> Response:
-        """Send a POST. The options are those of `request`."""
+        """Send a POST. The options are the same as in `request`."""
         if options:
             options |= {"name": name, "headers": headers, "params": params, "timeout": timeout}
             return self.request("POST", url, data=data, json=json, catch_response=catch_response, **options)
@@ -123,23 +124,23 @@ class FastClient(Performer):
         return self._perform("POST", url, body, kind, name, headers, params, catch_response, timeout, None, -1)
 
     def put(self, url: str, data: Data = None, **options: Any) -> Response:
-        """Send a PUT. The options are those of `request`."""
+        """Send a PUT. The options are the same as in `request`."""
         return self.request("PUT", url, data=data, **options)
 
     def patch(self, url: str, data: Data = None, **options: Any) -> Response:
-        """Send a PATCH. The options are those of `request`."""
+        """Send a PATCH. The options are the same as in `request`."""
         return self.request("PATCH", url, data=data, **options)
 
     def delete(self, url: str, **options: Any) -> Response:
-        """Send a DELETE. The options are those of `request`."""
+        """Send a DELETE. The options are the same as in `request`."""
         return self.request("DELETE", url, **options)
 
     def head(self, url: str, **options: Any) -> Response:
-        """Send a HEAD. The options are those of `request`."""
+        """Send a HEAD. The options are the same as in `request`."""
         return self.request("HEAD", url, **options)
 
     def options(self, url: str, **options: Any) -> Response:
-        """Send an OPTIONS request. The options are those of `request`."""
+        """Send an OPTIONS request. The options are the same as in `request`."""
         return self.request("OPTIONS", url, **options)
 
     def iter_lines(self, url: str, method: str = "GET", **options: Any) -> NoReturn:

@@ -81,7 +81,9 @@ class TimerFd:
         if self.fileno < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         self._spec = _TimerSpec()
-        self._value = self._spec.value  # kept, because each access to the field would create another object
+        self._value = (
+            self._spec.value
+        )  # the object is kept, because each access to the field would create another object
         self._reference = ctypes.byref(self._spec)
 
     def set(self, at_s: float) -> None:
@@ -121,9 +123,9 @@ class Clock:
     """The timer of one thread's event loop for all greenlets that wait for a given time.
 
     libev rounds its timers up to a millisecond, and every `gevent.sleep` has its own timer: the median greenlet is 0.6
-    ms late. Here a timerfd wakes the loop exactly in time, and one wake serves all greenlets that are due. If many
-    greenlets become due, there is a minimum time between two wakes (Crowding). On a system without timerfd, this is one
-    timer of the event loop, with its rounding.
+    ms late. This clock uses a timerfd, which wakes the loop exactly in time, and one wake serves all greenlets that are
+    due. If many greenlets become due, there is a minimum time between two wakes (Crowding). On a system without
+    timerfd, one timer of the event loop is used, with its rounding.
 
     Attributes:
         exact: whether there is a timerfd.
@@ -224,7 +226,7 @@ class Clock:
 
 
 def clock() -> Clock:
-    """Return the clock of this thread's event loop. The first call creates it."""
+    """Return the clock of this thread's event loop. The first call creates the clock."""
     hub = get_hub()
     made: Clock | None = getattr(hub, "lt_clock", None)
     if made is None:

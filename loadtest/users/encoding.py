@@ -118,7 +118,7 @@ def with_params(target: str, params: Params | None) -> str:
 def quoted(target: str) -> str:
     """Return path and query, in which characters that a request line does not allow are percent-encoded.
 
-    As in FastHttpUser, characters that are already encoded stay as they are.
+    As in FastHttpUser, characters that are already encoded are not encoded again.
     """
     if _PLAIN_TARGET.match(target):
         return target

@@ -39,7 +39,7 @@ class FastUser(User, RestMixin[Any]):
     attribute, an error is raised when the class is created.
 
     Attributes:
-        network_timeout: seconds until the last byte of an answer; `timeout=` sets it for one request.
+        network_timeout: maximum number of seconds until the last byte of an answer; `timeout=` sets it for one request.
         connection_timeout: seconds to open a connection.
         max_redirects: how many redirects of one request are followed.
         default_headers: sent with every request; `self.client.headers` changes them while running.
@@ -123,7 +123,7 @@ class FastUser(User, RestMixin[Any]):
     def _taskset_instance(self) -> TaskSet | None:
         """The set that contains this user's tasks.
 
-        Locust's `User.run` assigns a DefaultTaskSet here, and this property replaces it by FastTasks.
+        Locust's `User.run` assigns a DefaultTaskSet to this property, which replaces it by FastTasks.
         """
         return self._root_tasks
 

@@ -76,7 +76,7 @@ def _guard_http_session() -> None:
         response = send(self, method, url, **kwargs)
         refused = getattr(response, "lt_not_followed", None)
         if refused is not None and kwargs.get("allow_redirects", True):
-            response.error = NotFollowedError(refused)  # type: ignore[attr-defined] # the attribute that Locust adds
+            response.error = NotFollowedError(refused)  # type: ignore[attr-defined] # Locust adds this attribute
         return response
 
     HttpSession.get_redirect_target = get_redirect_target  # type: ignore[method-assign]
@@ -113,7 +113,7 @@ def _guard_fast_http_session() -> None:
         refused, self.lt_refused = (
             getattr(self, "lt_refused", None),
             None,
-        )  # set above; no other code has run since then
+        )  # it was set above, and no other code has run since then
         if refused is not None:
             raise NotFollowedError(refused)
         verify(self, status_code, url)

@@ -24,9 +24,9 @@ def spread_throughput(task_runs_per_second: float) -> Callable[[Any], float]:
 
     Every user has its own grid of times, which are `1 / task_runs_per_second` apart. The grid is shifted by the user's
     number times the golden ratio. The grids are spread evenly for any number of users, even while users are being
-    added. Locust's `constant_throughput` counts from each user's start instead. With it, the users of a batch, which
-    start together, would always send their requests at the same time, and the run would measure the queue that they
-    cause.
+    added. Locust's `constant_throughput` counts from each user's start instead. With that function, the users of a
+    batch, which start together, would always send their requests at the same time, and the run would measure the queue
+    that they cause.
 
     This is a closed loop: if a request takes longer than the interval, the user skips the points that it missed, so a
     slow server gets fewer requests. Use an open-loop user to keep the rate. The first task also waits for its point.

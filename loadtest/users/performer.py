@@ -41,7 +41,7 @@ _ATTRIBUTE = "lt_tally"
 
 
 def tally_of(environment: Environment) -> Tally:
-    """Return the state that the clients of this environment share. The first call creates it."""
+    """Return the state that the clients of this environment share. The first call creates the state."""
     tally: Tally | None = getattr(environment, _ATTRIBUTE, None)
     if tally is None:
         tally = Tally(environment)
@@ -120,7 +120,7 @@ class Performer:
             self._jar = CookieJar()
         return self._jar
 
-    def _perform(  # noqa: PLR0912, PLR0915 - one function, because in this inner loop a call takes 0.1 of 16 µs
+    def _perform(  # noqa: PLR0912, PLR0915 - one function, because in this inner loop a call takes 0.1 of the 16 µs
         self,
         method: str,
         url: str,

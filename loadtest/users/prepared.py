@@ -11,7 +11,9 @@ from .encoding import encode_headers
 from .sites import Site
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})  # RFC 9110, 9.2.2
-WITH_BODY = frozenset({"POST", "PUT", "PATCH"})  # sent with Content-Length even if the body is empty (RFC 9110, 8.6)
+WITH_BODY = frozenset(
+    {"POST", "PUT", "PATCH"}
+)  # methods that are sent with Content-Length even if the body is empty (RFC 9110, 8.6)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +89,7 @@ def prepare(
         text_id: returns the ids of the row buffer.
         client_headers: sent with every request.
         headers: the headers of this request, which override the client's.
-        last_headers: headers that override both.
+        last_headers: headers that override the client's headers and those of the request.
         side: which of two targets the client calls.
     """
     fields = encode_headers(client_headers, kind, headers, last_headers)

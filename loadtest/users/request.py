@@ -164,7 +164,10 @@ class Request:
         self._tally.add_fired(self.row(outcome, self._tally.buffer.error_id(error), size_bytes))
 
     def meta(self, response: Any, context: Mapping[str, Any], error: Exception | None) -> MutableMapping[str, Any]:
-        """Return the content of Locust's request event. The scenario may change it before the event is fired."""
+        """Return the content of Locust's request event.
+
+        The scenario may change this content before the event is fired.
+        """
         return {
             "request_type": self.method,
             "name": self.name,

@@ -58,17 +58,19 @@ class Headers(dict[str, str]):
 
 
 class Response:
-    """A response, or the information that there is none. With catch_response, the scenario checks it in a `with` block.
+    """A response, or the information that there is none.
 
-    This class has the same interface as FastHttpUser's response. In the block, the last call of `success()` or
-    `failure(reason)` decides. If neither was called, the status decides, and an exception that leaves the block counts
-    as a failed check. After the request was recorded, every exception is passed on to Locust, except Locust's
-    ResponseError, which only states that the check failed.
+    With catch_response, the scenario checks the response in a `with` block. This class has the same interface as
+    FastHttpUser's response. In the block, the last call of `success()` or `failure(reason)` decides. If neither of the
+    two was called, the status decides, and an exception that leaves the block counts as a failed check. After the
+    request was recorded, every exception is passed on to Locust, except Locust's ResponseError, which only states that
+    the check failed.
 
     Attributes:
         status_code: 0 if there was no answer.
-        content: the body, decoded if it came compressed; None if there was no answer.
-        error: why there was no answer, or why it counts as a failure unless the scenario decides otherwise; else None.
+        content: the body, decoded if it was compressed; None if there was no answer.
+        error: why there was no answer, or why the response counts as a failure unless the scenario decides otherwise;
+            else None.
         request: the request: url, method, headers, body.
         changed_meta: `request_meta`, if the scenario has read it.
     """
@@ -181,7 +183,7 @@ class Response:
             return None
         try:
             return self.content.decode(encoding, errors="replace")
-        except LookupError:  # a charset that Python does not know
+        except LookupError:  # Python does not know this charset
             return self.content.decode("utf-8", errors="replace")
 
     def json(self) -> Any:
@@ -223,7 +225,7 @@ class Response:
 
     @property
     def request_meta(self) -> MutableMapping[str, Any]:
-        """The content of Locust's request event. The scenario may change it until the `with` block ends."""
+        """The content of Locust's request event. The scenario may change this content until the `with` block ends."""
         if self.changed_meta is None:
             self.changed_meta = self.request.meta(self, self._recorder.context_of_user(), self.error)
         return self.changed_meta

@@ -20,7 +20,7 @@ from ..core.data_files import DataFileError, count_rows, digest_of
 from ..recording.run import DataFileRecord
 
 BLOCK_ROWS = 100
-"""Rows per block. A worker asks the master once per hundred rows, and at most this many rows are lost with it."""
+"""Rows per block. A worker asks the master once per hundred rows, and at most this many rows are lost with a worker."""
 
 WAIT_S = 10.0
 """How long a worker waits for the master to give out rows."""
@@ -181,7 +181,7 @@ class Hub:
             and self._runner.user_count == 0
         ):
             self._ending = True
-            gevent.spawn(self._quit)  # in another greenlet, because this one receives the workers' last rows
+            gevent.spawn(self._quit)  # in another greenlet, because this greenlet receives the workers' last rows
 
     def _quit(self) -> None:
         """End the run as planned. The call is made from this package, so it does not count as ended by the scenario."""

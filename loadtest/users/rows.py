@@ -19,8 +19,7 @@ from .sides import current_twin
 Order = Literal["shuffle", "sequential", "once"]
 
 SHUFFLED_ROWS = 16_384
-"""Number of rows among which `shuffle` draws. A longer file is shuffled within a window that moves through
-it."""
+"""Number of rows among which `shuffle` draws. A longer file is shuffled within a window that moves through the file."""
 
 
 class RowsExhausted(StopUser):
@@ -37,7 +36,7 @@ def rows(path: str | Path, order: Order = "shuffle", columns: Sequence[str] | No
         path: .parquet, .csv, .tsv or .jsonl. A relative path is looked up in the working folder, then in the scenario's
             folder.
         order: `shuffle` and `sequential` begin again at the end; `once` gives each row to exactly one user of all
-            workers, and ends the users and the run when there are no more.
+            workers, and ends the users and the run when there are no more rows.
         columns: the columns to keep; None keeps all.
         seed: the seed of `shuffle`.
 

@@ -110,7 +110,7 @@ class Staircase(Plan):
 
 
 class PlannedShape(LoadTestShape):
-    """Locust's shape around a plan. A scenario subclasses it and sets `plan`.
+    """Locust's shape around a plan. A scenario defines a subclass and sets `plan`.
 
     Locust's own `--users`, `--spawn-rate` and `--run-time` override the plan's fields, also with plain `locust`.
     """
@@ -135,7 +135,7 @@ class PlannedShape(LoadTestShape):
     def tick(self) -> tuple[int, float] | None:
         """Return (users, spawn rate) for the second that begins now; None ends the run.
 
-        A tick represents the second after it, so it uses the plan's value in the middle of that second. The spawn rate
+        A tick represents the following second, so it uses the plan's value in the middle of that second. The spawn rate
         is high enough to reach this value in one step. The slope of the ramp comes from the plan itself; with a lower
         spawn rate, Locust would block.
         """

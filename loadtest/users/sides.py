@@ -3,7 +3,7 @@
 The host of a run against two targets consists of both URLs with a space between them. Locust sends this text to every
 worker. The users of a class form pairs of twins. Each user keeps its side until it ends, so its login, its data in
 `self` and the ids that it got from the service belong to one target. Twins have the same seeds (for tasks and
-payloads). If they have a schedule, they share its points: for every block of two points, a random draw decides which
+payloads). If twins have a schedule, they share its points: for every block of two points, a random draw decides which
 twin takes which point.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # importing locust patches the whole process
     from locust.env import Environment
 
 SEPARATOR = " "
-"""The separator between the two URLs of a run's host. No URL contains it."""
+"""The separator between the two URLs of a run's host. No URL contains a space."""
 
 MAX_AHEAD = 10_000
 """The maximum number of payloads by which one twin may be ahead of the other, which may have ended. Older payloads are

@@ -66,7 +66,7 @@ def plain_key(key: Key) -> Key:
 
 
 class Sites:
-    """The servers of one client: the server of its `host`, and others if they are allowed.
+    """The servers of one client: the server of its `host`, and other servers if they are allowed.
 
     Attributes:
         own: the server of `host`.

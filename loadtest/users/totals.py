@@ -37,14 +37,15 @@ QUIET_LISTENERS = frozenset({"locust.runners", "loadtest.recorder.worker"})
 class Tally:
     """The requests of the fast clients of a process since the last flush.
 
-    Each request is counted in one of two ways. In both ways it becomes one row, and counts once in Locust's totals:
+    Each request is counted in one of two ways. In both ways the request becomes one row, and counts once in Locust's
+    totals:
 
-    * quiet: it succeeded, and only Locust's totals and the recorder listen to `events.request`. The packed row of such
-    a request is kept here. Once a second, and before any code reads the totals, the rows are added to
+    * quiet: the request succeeded, and only Locust's totals and the recorder listen to `events.request`. The packed row
+    of such a request is kept here. Once a second, and before any code reads the totals, the rows are added to
     `environment.stats` in bulk and moved to the row buffer.
-    * fired: it failed, or there is another listener. The event is fired, so that Locust counts it and every listener
-      sees it; the row is added to the buffer at once, and RECORDED_KEY in the event's context tells the recorder that
-      the row exists.
+    * fired: the request failed, or there is another listener. The event is fired, so that Locust counts it and every
+      listener sees it; the row is added to the buffer at once, and RECORDED_KEY in the event's context tells the
+      recorder that the row exists.
 
     Attributes:
         transport: the state that the clients' connections share.

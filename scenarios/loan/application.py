@@ -36,9 +36,9 @@ def _add_seed(parser: LocustArgumentParser) -> None:
 def applications_of(user: User) -> Iterator[dict[str, Any]]:
     """Return this user's endless stream of applications; with the same seed, the same applications are sent again.
 
-    All users take applications from one pool of POOL_SIZE, each beginning at its own place. Every worker generates the
-    same pool when its first user starts. So no application is generated while requests are being timed, and answers can
-    be compared with reference answers.
+    All users take applications from one pool of POOL_SIZE; each user begins at its own place in the pool. Every worker
+    generates the same pool when its first user starts. So no application is generated while requests are being timed,
+    and answers can be compared with reference answers.
     """
     environment: Any = user.environment
     if not hasattr(environment, "loan_pool"):  # a process keeps its state in Locust's environment
@@ -53,10 +53,11 @@ def applications_of(user: User) -> Iterator[dict[str, Any]]:
 
 
 def application(draw: random.Random) -> dict[str, Any]:
-    """Return one loan application: the 18 fields of the service's schema in its order, amounts in cents.
+    """Return one loan application.
 
-    In one application of four, the two flags are the strings "True" and "False"; in the others they are JSON booleans.
-    Real clients send both forms, and the service accepts both.
+    It has the 18 fields of the service's schema in the same order; amounts are in cents. In one application of four,
+    the two flags are the strings "True" and "False"; in the others they are JSON booleans. Real clients send both
+    forms, and the service accepts both.
     """
     bank, bank_state = draw.choice(BANKS)
     state = draw.choice(STATES)

@@ -25,7 +25,7 @@ Kept = tuple[tuple[str, str], ...]
 
 EACH = "[]"
 ANY = "*"  # any one name
-REST = "**"  # everything below this field
+REST = "**"  # all fields below this field
 
 
 class Use(StrEnum):
@@ -138,7 +138,9 @@ FIELDS: tuple[Field, ...] = (
     # -- the revision -------------------------------------------------------------------------------------------------
     _field("spec template metadata name", "template revision", H),
     _field("spec template metadata labels **", "template labels **", K),
-    _field("spec template metadata annotations **", "template annotations **", K),  # except those listed below
+    _field(
+        "spec template metadata annotations **", "template annotations **", K
+    ),  # except the fields that are listed below
     _field(_KNATIVE + "minScale", "template scaling minInstanceCount", H),
     _field(_KNATIVE + "maxScale", "template scaling maxInstanceCount", H),
     _field(_T + "startup-cpu-boost", _C2 + "resources startupCpuBoost", H),
@@ -296,7 +298,7 @@ def shown(kept: Kept, form: Form) -> Iterator[tuple[Path, Any]]:
 
 
 def put(document: dict[str, Any], path: Path, value: Any) -> None:
-    """Write a value into a document; an object is merged with the existing one."""
+    """Write a value into a document; an object is merged with the existing object."""
     place: Any = document
     for name in path[:-1]:
         place = place[0] if name == EACH else place.setdefault(name, {})

@@ -144,7 +144,7 @@ class ServiceForm(_Form):
         """Return the revision that the service requests.
 
         Raises:
-            MessageError: an annotation that must be a number is not one.
+            MessageError: an annotation that must be a number is not a number.
         """
         given, meta = self.spec.template.spec, self.spec.template.metadata
         container = given.containers[0]

@@ -121,7 +121,7 @@ def kept_of(service: run_v2.Service) -> tuple[Kept, Kept]:
     if "resources" in container and not container.resources.cpu_idle:  # in the API, a missing value means false
         of_revision[CPU_IDLE] = "false"
     else:
-        of_revision.pop(CPU_IDLE, None)  # the default of the API
+        of_revision.pop(CPU_IDLE, None)  # this is the default of the API
     return tuple(sorted(of_revision.items())), kept_in(document, "v2", of_revision=False)
 
 

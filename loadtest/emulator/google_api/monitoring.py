@@ -35,7 +35,7 @@ class _Labelled:
 
 
 class Monitoring:
-    """Cloud Monitoring's metric API over the metrics that one emulator recorded."""
+    """Cloud Monitoring's metric API for the metrics that one emulator recorded."""
 
     def __init__(self, readings: Readings) -> None:
         self._readings = readings

@@ -18,7 +18,7 @@ class Policies:
         self._changes = 0
 
     def get(self, key: ServiceKey) -> Policy:
-        """Return the service's policy; an empty one if none was set."""
+        """Return the service's policy; an empty policy if none was set."""
         return self._policies.get(key, Policy(version=1, etag=b"0"))
 
     def set(self, key: ServiceKey, policy: Policy) -> Policy:

@@ -139,7 +139,7 @@ class RunAdmin:
         return self._policies.get(self._emulator.service(key_of(request.resource)).key)
 
     async def set_policy(self, request: iam_policy_pb2.SetIamPolicyRequest) -> policy_pb2.Policy:
-        """Store who may call the service. On this machine everyone may call it."""
+        """Store who may call the service. On this machine everyone may call every service."""
         return self._policies.set(self._emulator.service(key_of(request.resource)).key, request.policy)
 
     async def test_permissions(

@@ -55,7 +55,9 @@ def source_tag(folder: Path, *, base: str | None = None) -> str:
 
 
 def build_commands(image: str, *, project: str, region: str, how: str, base: str | None = None) -> list[Command]:
-    """Return the commands that build `image` from the Dockerfile's `service` target. Run them in the project's folder.
+    """Return the commands that build `image` from the Dockerfile's `service` target.
+
+    Run these commands in the project's folder.
 
     Args:
         image: the full name of the image in Artifact Registry.

@@ -164,8 +164,8 @@ _DISABLED = _Reason(
 )
 _NOT_FOUND = _Reason("Not found: {on} ({said}). List what exists: `{cure}`.", "{look}")
 _NO_LOCAL_TOKEN = _Reason(
-    "The local Cloud Run refused {on}: it requires its access token, and this user has no emulator at this port whose "
-    "token could be read. The emulator prints the path of the token's file when it starts: `{cure}`.",
+    "The local Cloud Run refused {on}: the call needs the emulator's access token, but this user has no emulator at "
+    "this port whose token could be read. The emulator prints the path of the token's file when it starts: `{cure}`.",
     "export LT_ACCESS_TOKEN_FILE=FILE",
 )
 _UNAUTHENTICATED = _Reason(

@@ -41,8 +41,8 @@ PERMISSIONS = {
     "run.services.getIamPolicy": "roles/run.viewer",
 }
 """The permissions on the service that a run needs, and the roles that grant them
-(https://cloud.google.com/run/docs/reference/iam/roles). The series need roles/monitoring.viewer on the project; the
-check of the Monitoring API covers them."""
+(https://cloud.google.com/run/docs/reference/iam/roles). To read the series, roles/monitoring.viewer on the project is
+needed; this is covered by the check of the Monitoring API."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class ServiceCheckRequest:
     Attributes:
         service: its name or URL.
         project: its project; None means the project of the credentials.
-        region: its region; None if the URL contains it.
+        region: its region; None if the URL contains the region.
         endpoint: the address of a local Cloud Run that is used instead of Google.
         run_s: the planned length of the run.
         path: the path to which the payload is posted.

@@ -62,7 +62,7 @@ class Clients:
 
     @cached_property
     def project(self) -> str | None:
-        """The project of this machine's credentials; None if they name none."""
+        """The project of this machine's credentials; None if the credentials name no project."""
         return LOCAL_PROJECT if self.endpoint else self._credentials.project
 
     @cached_property
@@ -73,8 +73,8 @@ class Clients:
         be retried for a minute and would then look like a network problem.
 
         Raises:
-            CloudError: this machine has no credentials, they have expired, or Google cannot be reached; the message
-            says what to do.
+            CloudError: this machine has no credentials, the credentials have expired, or Google cannot be reached; the
+            message says what to do.
         """
         from google.auth.exceptions import GoogleAuthError, TransportError
         from google.auth.transport.requests import Request
@@ -85,7 +85,7 @@ class Clients:
         except TransportError as error:
             raise CloudError(
                 f"Google could not be reached to renew this machine's credentials ({error}). Check the network, and "
-                "the proxy if there is one."
+                "the proxy if you use one."
             ) from error
         except GoogleAuthError as error:
             raise CloudError(

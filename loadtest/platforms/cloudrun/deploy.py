@@ -33,7 +33,7 @@ class Deployed:
         revision: the newest revision, which is ready.
         is_new: whether the service is new.
         traffic_percent: the revision's share of the traffic; None if the service does not report it.
-        not_set: why the access policy could not be set; "" if it was set or not requested.
+        not_set: why the access policy could not be set; "" if the policy was set, or if this was not requested.
     """
 
     url: str
@@ -191,7 +191,7 @@ def set_public(clients: Clients, settings: ServiceSettings, *, retry_policy: Ret
     api = clients.services
     try:
         request = GetIamPolicyRequest(resource=settings.name)
-        request.options.requested_policy_version = 3  # the first version in which a binding may have a condition
+        request.options.requested_policy_version = 3  # 3 is the first version in which a binding may have a condition
         policy = call(api.get_iam_policy, request, purpose=purpose, retry_policy=retry_policy)
         plain = [binding for binding in policy.bindings if binding.role == INVOKER and not binding.condition.expression]
         others = [binding for binding in policy.bindings if binding not in plain]
@@ -253,7 +253,9 @@ def _fill(template: RevisionTemplate, settings: ServiceSettings) -> None:
     if settings.env:
         container.env = [EnvVar(name=name, value=value) for name, value in settings.env]
     if settings.port is not None:
-        name = container.ports[0].name if container.ports else ""  # keep the name, which may be h2c
+        name = (
+            container.ports[0].name if container.ports else ""
+        )  # so that the name of the port, which may be h2c, is kept
         container.ports = [ContainerPort(name=name, container_port=settings.port)]
     if settings.cpu is not None:
         container.resources.limits["cpu"] = cpu_text(settings.cpu)

@@ -29,7 +29,7 @@ class Described:
         public: whether everyone may call it; None if our credentials may not read its policy.
         probe: kind of the startup probe: `http`, `grpc` or `tcp` (Cloud Run's default).
         ready: whether its latest revision is ready.
-        message: the service's message if it is not ready.
+        message: the message of the service, if the service is not ready.
         audience: the audience of an ID token for it. This is the service's own URL, even if the URL of a tag is called.
     """
 
@@ -66,7 +66,7 @@ def describe(
     endpoint: str | None = None,
     retry_policy: RetryPolicy | None = None,
 ) -> Described:
-    """Look up the service. Arguments and errors are those of `resolve`."""
+    """Look up the service. The arguments and errors are the same as in `resolve`."""
     from google.api_core.exceptions import NotFound
     from google.cloud.run_v2 import GetRevisionRequest
 
@@ -154,12 +154,12 @@ def _find(
 
 
 def _urls(service: Service) -> set[str]:
-    """Return every URL of a service: its own two URLs, and those of its traffic tags."""
+    """Return every URL of a service: its own two URLs, and the URLs of its traffic tags."""
     return {service.uri, *service.urls, *(traffic.uri for traffic in service.traffic_statuses if traffic.uri)}
 
 
 def _serving(service: Service) -> str | None:
-    """Return the revision with the largest share of the traffic, or the latest ready one if traffic is not pinned."""
+    """Return the revision with the largest share of the traffic, or the latest ready revision if none is pinned."""
     latest = _last(service.latest_ready_revision) or None
     shares = [(status.percent, _last(status.revision) or latest) for status in service.traffic_statuses]
     return max(shares, key=lambda share: share[0])[1] if shares else latest

@@ -124,7 +124,7 @@ def fetch(
 def _require_points(
     points: Iterable[Point], target: TargetRecord, start: datetime, end: datetime, *, revision: str | None
 ) -> None:
-    """Check that at least one point is of the run.
+    """Check that at least one point belongs to the run.
 
     Raises:
         CloudError: there is none.
@@ -189,8 +189,8 @@ class _Query:
         missing = [name for name in ("service", "project", "region") if not getattr(target, name)]
         if missing:
             raise UsageError(
-                f"The run's target ({target.kind}, {target.url}) names no {' and no '.join(missing)}, so there is "
-                "nothing to ask Cloud Monitoring for. Give `--service`, `--project` and `--region`."
+                f"The run's target ({target.kind}, {target.url}) names no {' and no '.join(missing)}, so its metrics "
+                "cannot be requested from Cloud Monitoring. Give `--service`, `--project` and `--region`."
             )
         self._api = clients.metrics
         self._target = target
@@ -207,7 +207,7 @@ class _Query:
     def known(self) -> dict[str, timedelta]:
         """Return which of Cloud Run's metrics this project has, and how long it takes until a sample can be read.
 
-        If a metric's descriptor does not state this time, it is MAX_WAIT.
+        If a metric's descriptor does not state this time, MAX_WAIT is used.
 
         Raises:
             CloudError: Google refused the call or did not answer, or there is no such project.

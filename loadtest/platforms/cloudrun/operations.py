@@ -44,7 +44,7 @@ def wait(
         on_progress: called after each poll that was answered "not yet".
 
     Raises:
-        CloudError: the operation failed (with its own message), or did not end within LIMIT_S.
+        CloudError: the operation failed (the message is its own), or did not end within LIMIT_S.
     """
     from google.api_core.exceptions import NotFound
 

@@ -48,7 +48,7 @@ class CloudRun(Platform):
 
     @contextmanager
     def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
-        """Look up the service. If it is private, serve tokens for it to the Locust processes.
+        """Look up the service. If the service is private, serve tokens for it to the Locust processes.
 
         Raises:
             CloudError: Google refused the call or did not answer, or there is no such service.
@@ -67,7 +67,7 @@ class CloudRun(Platform):
         return CloudRunCosts(target, prices_for(target.region, prices))
 
     def fetch_metrics(self, folder: RunFolder, run: Run, options: TargetOptions, console: Console) -> None:
-        """Fetch the series from Cloud Monitoring. Wait until they cover the run."""
+        """Fetch the series from Cloud Monitoring. Wait until the series cover the run."""
         from .clients import Clients
 
         target = run.target
@@ -130,7 +130,7 @@ class CloudRunCosts:
 
 @contextmanager
 def admitted(found: Described, console: Console) -> Iterator[Mapping[str, str]]:
-    """Yield the variables with which the Locust processes get an ID token for a private service; none if it is public.
+    """Yield the variables with which Locust processes get an ID token for a private service; none for a public service.
 
     If the service's policy cannot be read, a token is sent if one is available; otherwise a warning is printed.
 
@@ -159,7 +159,7 @@ def admitted(found: Described, console: Console) -> Iterator[Mapping[str, str]]:
 def collecting(endpoint: str | None, console: Console) -> Callable[[RunFolder, Run], None]:
     """Return a `Target.collect` that fetches the series.
 
-    If it fails, it prints a warning, and the run is kept without series.
+    If the function fails, it prints a warning, and the run is kept without series.
     """
 
     def collect(folder: RunFolder, run: Run) -> None:

@@ -176,16 +176,17 @@ def parse_settings(
 
 
 def validated(settings: ServiceSettings, *, local: bool) -> ServiceSettings:
-    """Return `asked` if Cloud Run would accept it. A `local` Cloud Run accepts any fraction of a CPU.
+    """Return the settings `asked` if Cloud Run would accept them. A `local` Cloud Run accepts any fraction of a CPU.
 
-    A setting that is not given is checked with the value of a new service. The limits are those of `core/cloud_run.py`.
+    A setting that is not given is checked with the value of a new service. The limits are defined in
+    `core/cloud_run.py`.
 
     Raises:
         UsageError: Cloud Run would reject a setting; the message names the first such setting and the valid values.
     """
     suffix = settings.revision_suffix
     longest = len(settings.service) + len(suffix or "") + 1
-    whole: Any = settings.when_new()  # no field is None here, which the type checker cannot know
+    whole: Any = settings.when_new()  # in this place no field is None, but the type checker cannot know this
     taken = (
         ""
         if local

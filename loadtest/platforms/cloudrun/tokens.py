@@ -45,7 +45,7 @@ class Token:
 
 
 class IdTokens:
-    """The ID token for one audience. If it is requested shortly before it expires, it is refreshed.
+    """The ID token for one audience. If the token is requested shortly before it expires, it is refreshed.
 
     Threads may share this object.
 
