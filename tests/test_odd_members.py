@@ -96,7 +96,7 @@ def test_a_plain_locust_worker_gets_no_users(tmp_path: Path, until: Until) -> No
         folder = find_run(tmp_path / "runs", "latest")
         record = folder.read_run()
         assert len(folder.read_rows(["start"])) == there.count()
-    assert "it sent no handshake of lt: a plain `locust --worker` records nothing" in [
+    assert "it did not send lt's handshake: a plain `locust --worker` records nothing" in [
         refusal.name for refusal in record.refusals
     ]
     assert len(record.workers) == 1

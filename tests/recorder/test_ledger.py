@@ -118,7 +118,7 @@ def test_begun_is_rows_and_refusals() -> None:
     assert ledger.reasons(start=T0) == []
     assert ledger.records()[0].begun == 32
     ledger.finished("w1", rows_sent=30, begun=32, refused_rows=1)
-    assert ledger.reasons(start=T0) == ["worker w1 began 32 requests and accounts for 31 of them"]
+    assert ledger.reasons(start=T0) == ["worker w1 began 32 requests but reported only 31 as sent or refused"]
 
 
 def test_a_lost_worker_is_bounded_by_what_it_had_begun() -> None:
