@@ -1,4 +1,4 @@
-"""No traffic for 10 s, then 50 arrivals/s for 50 s, open loop: how long the first requests wait for a cold start."""
+"""No traffic for 10 s, then 50 arrivals/s for 50 s (open loop): shows how long first requests wait for a cold start."""
 
 from __future__ import annotations
 

@@ -253,7 +253,7 @@ class LivePage:
         return self._finished.encode()
 
     def fetched(self) -> None:
-        """Note that a page has fetched the finished report."""
+        """Record that a page has fetched the finished report."""
         self._fetched.set()
 
 

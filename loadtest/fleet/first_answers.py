@@ -1,4 +1,4 @@
-"""End a run early if all first answers of an endpoint fail, because its load would be wasted."""
+"""End a run early if all first answers of an endpoint fail, because the rest of such a run would be wasted."""
 
 from __future__ import annotations
 

@@ -40,11 +40,11 @@ class Address:
     dead_until_s: float = 0.0
 
     def opened(self) -> None:
-        """Note that a connection was opened."""
+        """Record that a connection was opened."""
         self.proven, self.probing, self.dead_until_s = True, False, 0.0
 
     def failed(self, now_s: float) -> None:
-        """Note that no connection could be opened."""
+        """Record that no connection could be opened."""
         self.proven, self.probing, self.dead_until_s = False, False, now_s + DEAD_S
 
 

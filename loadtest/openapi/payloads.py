@@ -45,8 +45,8 @@ class Module:
     """The code above the user class of the generated file, in the order in which it is used.
 
     Attributes:
-        constants: expression by name.
-        functions: the source of each drawing function after `def NAME`, by name.
+        constants: the expression of each constant, by its name.
+        functions: the source of each drawing function after `def NAME`, by its name.
         imports: import lines.
     """
 

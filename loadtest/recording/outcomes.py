@@ -76,7 +76,7 @@ def interruption_text(interruption: BaseException) -> str:
     """Return the error of a request whose greenlet was interrupted while it waited for the answer."""
     if type(interruption).__name__ == "GreenletExit":
         return "no answer when its user was stopped"
-    return f"no answer when it was interrupted: {error_text(interruption)}"
+    return f"no answer when the request was interrupted: {error_text(interruption)}"
 
 
 def account_for(error: BaseException) -> None:

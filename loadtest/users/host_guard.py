@@ -44,7 +44,7 @@ def _sentence(status: int, location: str, host: str) -> str:
 
 
 def guard_stock_clients() -> None:
-    """Make HttpUser and FastHttpUser treat a redirect to another host as a failed answer that says why.
+    """Make HttpUser and FastHttpUser treat a redirect to another host as a failed answer, with a message that says why.
 
     Call this once per process. A user class with `allow_other_hosts = True` is not affected.
     """
