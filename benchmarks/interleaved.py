@@ -176,10 +176,10 @@ def main() -> None:
         "the run's difference is that and the means of each side's own drift in the run."
     )
     stop = (
-        "`--until-decided` on p95 with a margin of 5 %, evaluated each time the run is 4 % longer (at most 10 min). A "
-        "false alarm is a run in which an interval did not contain the truth before the end; the next column counts "
-        "runs in which one did not contain the run's difference so far; wrong is a decision against the truth (at "
-        "+0 %: slower; at +10 %: not slower)."
+        "`--until-decided` on p95 with a margin of 5 %, evaluated each time the run is 4 % longer (at most 10 min). The "
+        "run counts as a false alarm if an interval did not contain the truth before the end. The next column counts "
+        "the runs in which an interval did not contain the run's difference so far. A decision is wrong if it "
+        "contradicts the truth (at +0 %: slower; at +10 %: not slower)."
     )
     text = "\n".join(["# Two targets in one run", "", intro, "", *once, *(["", stop, "", *growing] if growing else [])])
     if words.write:

@@ -57,7 +57,7 @@ def test_the_names_of_this_machine_are_one_host(other: str) -> None:
         ("http://a.example", "https://a.example", False),
         ("http://127.0.0.1:8080", "http://localhost:8081", False),
         ("http://127.0.0.1:8080", "http://127.0.0.2:8080", False),
-        ("http://a.localhost:8080", "http://b.localhost:8080", False),  # a proxy may tell them apart
+        ("http://a.localhost:8080", "http://b.localhost:8080", False),  # a proxy may serve two services
         ("http://127.0.0.1:8080/v1", "http://localhost:8080/v2", False),
     ],
 )

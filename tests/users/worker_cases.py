@@ -85,7 +85,7 @@ def test_a_task_that_does_not_let_go_shows_as_loop_lag_and_as_cpu(busy_s: float)
 
 
 class CountingTimer:
-    """Counts how often it was set again."""
+    """A timer that counts how often it was set again."""
 
     def __init__(self) -> None:
         self.set_again = 0
