@@ -172,13 +172,13 @@ def main() -> None:
         f"`python -m benchmarks.interleaved --runs {words.runs} --until-runs "
         f"{words.until_runs}`\n\n{where('numpy', 'scipy')}\n\nSimulated latencies of both sides of runs of {SECONDS} s "
         f"at {PER_S:g} requests/s per side. Both sides share a drift of 10 %, correlated over the time in the first "
-        "column. A difference is detected if the 95 % interval lies beyond ± 5 %. The truth is the lasting difference; "
-        "the run's difference is that and the means of each side's own drift in the run."
+        "column. A difference is detected if the 95 % interval lies beyond ± 5 %. The truth is the lasting difference. "
+        "The run's difference is the lasting one plus the difference between the means of the two sides' own drift."
     )
     stop = (
-        "`--until-decided` on p95 with a margin of 5 %, evaluated each time the run is 4 % longer (at most 10 min). The "
-        "run counts as a false alarm if an interval did not contain the truth before the end. The next column counts "
-        "the runs in which an interval did not contain the run's difference so far. A decision is wrong if it "
+        "`--until-decided` on p95 with a margin of 5 %, evaluated each time the run is 4 % longer (at most 10 min). "
+        "The run counts as a false alarm if an interval did not contain the truth before the end. The next column "
+        "counts the runs in which an interval did not contain the run's difference so far. A decision is wrong if it "
         "contradicts the truth (at +0 %: slower; at +10 %: not slower)."
     )
     text = "\n".join(["# Two targets in one run", "", intro, "", *once, *(["", stop, "", *growing] if growing else [])])

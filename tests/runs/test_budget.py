@@ -159,7 +159,7 @@ def test_the_service_time_is_the_one_measured_on_the_newest_run_of_that_service(
     load = budget(scenario(), tmp_path).load
     assert load.service_s == pytest.approx(0.012)  # the mean of 10 and 14 ms
     assert load.service_from == "measured: the mean server time of run"
-    # half of the assumed 24 ms fills half of the 12 instances
+    # at half of the assumed 24 ms, 6 of the 12 instances are enough
     assert budget(scenario(), tmp_path).costs.estimate(load).most_instances == 6
     silent = PUBLIC.model_copy()
     write_rows(tmp_path / "c", latency_us=[9_000], record={"target": silent}).path.rename(tmp_path / "3")
