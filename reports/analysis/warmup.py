@@ -55,8 +55,8 @@ def _extra_waiting(series: Series, normal: Bools, raised: Bools, until: Window) 
 
     The unit is request-seconds.
 
-    Only windows with an elevated p95 count. Faster answers at the light load of a ramp do not make up for long waits,
-    and a spike in the steady phase is not part of the baseline.
+    Only windows with an elevated p95 count. Faster answers at the light load of a ramp are not subtracted from long
+    waits, and a spike in the steady phase is not part of the baseline.
     """
     width = rules.WINDOW_S
     spans = [Window(at * width, min((at + 1) * width, series.seconds)) for at in range(len(normal))]
