@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from reports.analysis.light_load import LightLoad, light_load
 from reports.data import formats, rules
 from reports.data.histogram import Bools, Floats
 from reports.model import Capacity, CapacityPoint, Spike
@@ -36,12 +36,16 @@ def capacity(data: RunData, spikes: Sequence[Spike] = ()) -> Capacity:
     response_s = in_flight / throughput
     top = throughput >= rules.PLATEAU * np.percentile(throughput, 95)
     plateau = float(np.median(throughput[top]))
-    light = _light(data, points, response_s, plateau, instances if per_instance else None)
+    drift_ratio = float(throughput[top].std()) / plateau
+    light = light_load(
+        data, instances if per_instance else None, plateau=plateau, drift_ratio=drift_ratio, windows_s=response_s
+    )
+    needed = rules.KNEE_SLOWER * (1 + min(light.error_ratio, rules.LIGHT_ERROR[-1]))
     slower = float(np.percentile(response_s[top], rules.PLATEAU_PERCENTILE)) / light.mean_s
     answered = _still_answered(points, response_s, top, light.mean_s) and not (
         data.opened and in_flight[top].max() > rules.BACKLOG * plateau * light.mean_s
     )
-    if top.sum() < rules.PLATEAU_POINTS or slower < rules.KNEE_SLOWER * (1 + light.error_ratio) or answered:
+    if top.sum() < rules.PLATEAU_POINTS or slower < needed or answered:
         most = f"{formats.decimal(float(throughput.max()))} requests/s{unit}"
         text = f"Not known: this run does not show where throughput stops growing. The highest throughput was {most}."
         if answered:
@@ -49,29 +53,40 @@ def capacity(data: RunData, spikes: Sequence[Spike] = ()) -> Capacity:
             if first:
                 text = f"Up to {most}, users still got all their answers, but later: capacity was not reached."
         return _not_reached(first + text, points, per_instance=per_instance)
-    knee = plateau * light.mean_s
-    scatter = f" ± {2 * light.error_ratio:.0%}" if light.error_ratio > rules.LIGHT_ERROR[0] else ""
-    text = (
-        f"{first}Capacity was reached: {formats.decimal(plateau)} requests/s{unit} with about {formats.decimal(knee)}"
-        f"{scatter} in flight{unit} ({formats.decimal(plateau)}/s × {formats.ms(light.mean_s * 1000)} at light load"
-        f"{f', measured on {light.requests} requests' if scatter else ''}). Additional requests only wait."
-    )
-    unknown = light.error_ratio > rules.LIGHT_ERROR[1]
-    if unknown:
-        text = (
-            f"{first}Capacity was reached: {formats.decimal(plateau)} requests/s{unit}. The number in flight "
-            f"above which requests wait is not known: {formats.plural(light.requests, 'request')} ran at light load."
-        )
-    beyond = _falls_beyond(in_flight, throughput, knee)
+    beyond = _falls_beyond(in_flight, throughput, plateau * light.mean_s)
+    if beyond is None:
+        plateau = sustained(in_flight, throughput, plateau, light.mean_s)
+    text = f"{first}Capacity was reached: {_knee(light, plateau, unit)}"
     if beyond is not None:
         text += f" Above {beyond:.0f} requests at once{unit} throughput falls again."
     return Capacity(
         reached=True,
-        in_flight_at_knee=None if unknown else knee,
+        in_flight_at_knee=plateau * light.mean_s if light.known else None,
         throughput_max_per_s=plateau,
         per_instance=per_instance,
         text=text,
         points=points,
+    )
+
+
+def _knee(light: LightLoad, plateau: float, unit: str) -> str:
+    """Return the throughput and the knee as sentences. The knee is a number, a number ±, a range, or not known."""
+    knee, error = plateau * light.mean_s, light.error_ratio
+    met = formats.plural(light.requests, "request") if light.requests else "no request"
+    most = f"{formats.decimal(plateau)} requests/s{unit}"
+    if light.known:
+        few = error > rules.LIGHT_ERROR[0]
+        return (
+            f"{most} with about {formats.decimal(knee)}{f' ± {2 * error:.0%}' if few else ''} in flight{unit} "
+            f"({formats.decimal(plateau)}/s × {formats.ms(light.mean_s * 1000)} at light load"
+            f"{f', measured on {met}' if few else ''}). Additional requests only wait."
+        )
+    if not light.requests or error > rules.LIGHT_ERROR[2]:
+        return f"{most}. The number in flight above which requests wait is not known: {met} ran at light load."
+    low, high = (formats.decimal(value) for value in (knee / (1 + 2 * error), knee * (1 + 2 * error)))
+    return (
+        f"{most}. The number in flight above which requests wait is between {low} and {high}{unit}: "
+        f"it is not known more exactly, because only {met} ran at light load."
     )
 
 
@@ -89,50 +104,14 @@ def _wanted(data: RunData, spikes: Sequence[Spike]) -> str:
     return f"{what} got {formats.decimal(answered)} answers/s: saturated from {when}. "
 
 
-@dataclass(frozen=True, slots=True)
-class _Light:
-    """The mean response time at light load, its relative standard error, and how many requests it was computed from."""
+def sustained(in_flight: Floats, throughput: Floats, plateau: float, light_s: float) -> float:
+    """Return the median throughput of the windows in which requests clearly waited; `plateau` if there are too few.
 
-    requests: int
-    mean_s: float
-    error_ratio: float
-
-
-def _light(
-    data: RunData, points: Sequence[CapacityPoint], response_s: Floats, plateau: float, instances: Floats | None
-) -> _Light:
-    """Return the mean response time of requests that were sent while few others were in flight.
-
-    If there are no such requests, return the mean response time of fast windows.
-
-    "Few" means none, or at most rules.LIGHT_SHARE of the knee, so that the request did not have to wait.
-    The knee is the plateau × the mean response time of these requests. Requests are examined one by one:
-    users without think time fill a service within the first second of a run, and the lightest step of a load may
-    already be half of the capacity, yet some requests find the service empty.
+    `plateau` comes from the windows with the highest throughput alone. If the service's speed drifts, these are the
+    windows in which it was faster than usual. A window far below the plateau was disturbed, and does not count.
     """
-    requests = data.requests
-    second = np.clip(requests.start_s.astype(np.int64), 0, data.series.seconds - 1)
-    normal = np.ones(data.series.seconds, dtype=np.bool_)
-    spans = [(spike.onset_s, spike.end_s) for spike in data.spikes]
-    for onset_s, end_s in (*spans, *((outage.onset_s, outage.end_s) for outage in data.outages)):
-        normal[onset_s:end_s] = False
-    met = data.met.astype(np.float64)
-    if requests.thinned > 1:
-        met = np.r_[0, data.series.in_flight[:-1]][second].astype(np.float64)
-    if instances is not None and (requests.thinned > 1 or not data.headers):
-        met = met / instances[second]
-    alone = requests.ok & ~data.young
-    usual = alone & normal[second] if (alone & normal[second] & (met < 1)).sum() >= rules.BEFORE_REQUESTS else alone
-    order = np.flatnonzero(usual)[np.argsort(met[usual], kind="stable")]
-    took_s = requests.latency_ms[order] / 1000
-    mean_s = np.cumsum(took_s) / np.arange(1, len(order) + 1)
-    few = np.flatnonzero((met[order] < 1) | (met[order] <= rules.LIGHT_SHARE * plateau * mean_s))
-    if not len(few):
-        windows = np.sort(response_s)[: rules.LIGHT_POINTS]
-        return _Light(0, float(np.median(windows)), float(windows.std()) / float(windows.mean()))
-    count = int(few[-1]) + 1
-    spread = float(took_s[:count].std()) / float(mean_s[count - 1])
-    return _Light(count, float(mean_s[count - 1]), max(spread, 0.2) / math.sqrt(count))
+    full = (in_flight >= rules.FULL * plateau * light_s) & (throughput >= rules.FULL_PLATEAU * plateau)
+    return float(np.median(throughput[full])) if full.sum() >= rules.PLATEAU_POINTS else plateau
 
 
 def _not_reached(text: str, points: list[CapacityPoint], *, per_instance: bool) -> Capacity:

@@ -407,12 +407,25 @@ wait. Then hardly any window of the plateau may be as fast as at light load. If 
 such windows, and if the service was saturated there are none. For users who make no pause: if requests on the plateau
 took less than 1.5 times as long as at light load, the users got all the answers that they could get."""
 
-LIGHT_SHARE = 0.25
-"""A request finds a free core if the number of other requests in flight is at most this share of the knee."""
+FULL, FULL_PLATEAU = 1.5, 0.75
+"""A window is saturated if at least 1.5 × the knee was in flight and its throughput was at least 75 % of the plateau.
+At the knee itself throughput is a tenth lower, because cores are idle at times. If service times drift by 7 %, three
+standard errors are 21 %; a window with less than 75 % was disturbed."""
 
-LIGHT_ERROR = (0.05, 0.15)
-"""Limits of the relative standard error of the mean at light load. Above the first, the error of the knee may be more
-than 10 %, and the text states it. Above the second, the true knee may be half as high, and no number is given."""
+LIGHT_SHARE, LIGHT_WAITED = 0.75, 0.1
+"""A request counts as light load if it and the others in flight are at most 0.75 of the knee. In simulated runs the
+mean response time was 0.5 % longer than without waiting at half of the knee, 3 % longer at 0.75, and 10 % longer at the
+knee, so a tenth of the third power of the share is added to the error. The knee is computed from the same mean: on a
+full service, the share would be 1 minus the drift of the service. A limit closer to 1 would take full for light."""
+
+LIGHT_SPREAD = 0.2
+"""The smallest standard deviation ÷ mean that is assumed for response times at light load. A few requests may take
+nearly the same time by chance."""
+
+LIGHT_ERROR = (0.05, 0.1, 0.25)
+"""Limits of the relative standard error of the mean at light load. Above the first, the knee may be wrong by more than
+10 %, and the text says by how much. Above the second, it often is (in one of three simulated runs): there is no number,
+and the text states a range. Above the third, the true knee may be half as high, and there is no range either."""
 
 # Advice.
 IDLE_RATIO = 0.1
