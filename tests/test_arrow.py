@@ -69,7 +69,7 @@ SHIMS = {"loadtest.user", "loadtest.shapes", "loadtest.schedule", "loadtest.paci
 """Old import paths that users' locustfiles may contain."""
 
 STILL: frozenset[tuple[str, str]] = frozenset()
-"""Imports against that direction that are still to be removed. The list only shrinks."""
+"""Imports against the direction of the design that are still to be removed. The list only shrinks."""
 
 BARRED = {
     "loadtest.core": {"locust", "gevent", "google", "grpc"},
