@@ -20,7 +20,6 @@ class Capabilities(BaseModel):
         priced: Cloud Run's price list can be applied to its metrics, even if nothing is billed.
         takes_limits: the run creates the service, and therefore sets its CPU, memory, concurrency and instances.
         has_metrics: the platform records its own series (instances, CPU, billed time), which are fetched with the run.
-        keeps_metrics: these series are kept after the run, so that `lt metrics` can fetch them again.
         needs_token: a service on this platform may be private, and is then called with an ID token.
         can_deploy: `lt deploy` can deploy a service to this platform.
     """
@@ -34,7 +33,6 @@ class Capabilities(BaseModel):
     priced: bool = False
     takes_limits: bool = False
     has_metrics: bool = False
-    keeps_metrics: bool = False
     needs_token: bool = False
     can_deploy: bool = False
 
@@ -46,7 +44,6 @@ CLOUD_RUN = Capabilities(
     bills=True,
     priced=True,
     has_metrics=True,
-    keeps_metrics=True,
     needs_token=True,
     can_deploy=True,
 )

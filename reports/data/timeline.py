@@ -175,7 +175,7 @@ def _load(column: Callable[[Load], Floats], *, highest: bool = False) -> Values:
 
 
 def _in_flight(seen: Observed, step_s: int) -> Floats:
-    """Return the workers' counts. Before the first count, use the count from the rows."""
+    """Return the workers' counts; for seconds without one, the count from the rows."""
     counted = np.asarray(seen.series.in_flight, dtype=np.float64)
     return _mean(np.where(np.isnan(seen.load.in_flight), counted, seen.load.in_flight), step_s)
 

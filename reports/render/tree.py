@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -207,10 +207,3 @@ def _filled(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
         ):
             found.append(block)
     return tuple(found)
-
-
-def blocks_of(sections: Sequence[Section]) -> Iterator[Block]:
-    """Yield every block of the report in order. Blocks that are side by side are yielded one after the other."""
-    for section in sections:
-        for block in section.blocks:
-            yield from block.blocks if isinstance(block, Beside) else (block,)

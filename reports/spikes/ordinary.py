@@ -21,8 +21,9 @@ def without_ordinary(spikes: Sequence[Spike], data: RunData) -> tuple[Spike, ...
 
     Slow requests come in bursts, because other requests wait behind a slow one. If instances are two thirds busy, such
     queues last for seconds. The largest of these bursts raise p95. A spike is therefore compared with the rest of the
-    run if it has no cause, or if such a burst may be mistaken for its cause. If the comparison finds ordinary spikes,
-    they are added to the rest, and the other spikes are compared again, so that several events do not hide each other.
+    run if it has no cause, or if the confidence in its cause is low and such a burst may be mistaken for this cause. If
+    the comparison finds ordinary spikes, they are added to the rest, and the other spikes are compared again, so that
+    several events do not hide each other.
     """
     views = [SpikeView(spike, data) for spike in spikes]
     ordinary = {at for at, spike in enumerate(spikes) if _slight(views[at], spike)}
@@ -55,13 +56,13 @@ def _slight(view: SpikeView, spike: Spike) -> bool:
     few seconds.
     """
     requests, slow_ms = view.data.requests, view.data.requests.latency_ms[view.slow]
-    if not len(slow_ms) or requests.thinned > 1:
+    if not len(slow_ms):
         return False
     ratio = float(np.percentile(requests.latency_ms[requests.ok & view.inside], 95)) / spike.baseline_ms
     if ratio < rules.SHOWN_RATIO and spike.confidence != Confidence.HIGH:
         return True
     short = spike.cause == Cause.UNEXPLAINED and view.length_s + slow_ms.max() / 1000 < rules.SCAN_LENGTH_S
-    few = len(slow_ms) < rules.MANY_SLOW and slow_ms.max() < rules.STOPPED_S * 1000
+    few = len(slow_ms) * requests.thinned < rules.MANY_SLOW and slow_ms.max() < rules.STOPPED_S * 1000
     return bool(few and (short or ratio < rules.FEW_SHOWN_RATIO))
 
 

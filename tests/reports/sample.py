@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from reports.model import Report
+from reports.render.tree import Beside, Block, Section
 
 START = datetime(2026, 8, 17, 10, 15, tzinfo=UTC)
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028'\"&amp;<!--"
@@ -351,3 +353,10 @@ def hostile() -> Report:
     made["measured"]["options"] = {HOSTILE: HOSTILE}
     changed = {"name": HOSTILE, "label": HOSTILE, "scenario": HOSTILE, "url": HOSTILE * 5, "reasons": [HOSTILE]}
     return report(run("local", cloud=False), made | changed | {"outcome": "degraded"}, notes=[HOSTILE])
+
+
+def blocks_of(sections: Sequence[Section]) -> Iterator[Block]:
+    """Yield every block of the report in order. Blocks that are side by side are yielded one after the other."""
+    for section in sections:
+        for block in section.blocks:
+            yield from block.blocks if isinstance(block, Beside) else (block,)

@@ -15,9 +15,10 @@ from reports.render.html import render_html
 from reports.render.markdown import render_markdown
 from reports.render.sections import outline
 from reports.render.text import render_text
-from reports.render.tree import Card, Cards, Table, blocks_of
+from reports.render.tree import Card, Cards, Table
 from reports.summary.build import build_report
 from tests.reports.folders import plan, write_rows
+from tests.reports.sample import blocks_of
 from tests.reports.test_tree import plain
 from tests.simulator import Event, Kind, Story, simulate
 

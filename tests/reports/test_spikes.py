@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,15 @@ from loadtest.core.cloud_metrics import INSTANCE_COUNT
 from loadtest.recording.rows import METRICS_SCHEMA
 from loadtest.recording.run import TargetRecord
 from reports.analysis.analysis import Analysis, analyse
-from reports.spikes.causes import Cause, Confidence
+from reports.data import rules
+from reports.data.load import read_load
+from reports.data.series import read_series
+from reports.spikes.baseline import classify, measure
+from reports.spikes.causes import Cause, Confidence, explain
+from reports.spikes.detection import find_spikes
+from reports.spikes.ordinary import without_ordinary
+from reports.spikes.requests import read_requests
+from reports.spikes.view import RunData
 from tests.queueing import Queue, simulate_queue
 from tests.recording.live import load_line
 from tests.reports.folders import T0, write_rows
@@ -233,3 +242,22 @@ def test_the_seconds_of_other_spikes_say_nothing_about_a_busy_machine_outside_sp
     assert [spike.cause for spike in found] == [Cause.MACHINE, Cause.MACHINE]
     for spike in found:
         assert "busy in 100% of these seconds and 25% of the seconds outside spikes" in spike.evidence[0]
+
+
+@pytest.mark.parametrize("thinned", [1, 2])
+def test_a_slight_rise_is_left_out_of_a_run_of_any_size(tmp_path: Path, thinned: int) -> None:
+    """In runs of more than 400,000 requests the rules read only every second request, or fewer."""
+    random = np.random.default_rng(3)
+    start = np.arange(0, 400, 1 / 150)
+    slower = (start >= 200) & (start < 240) & (random.random(len(start)) < 0.3)
+    latency_us = 40_000 * np.exp(random.normal(0, 0.25, len(start))) * np.where(slower, 1.62, 1)
+    folder = write_rows(tmp_path / "run", start_s=start.tolist(), latency_us=latency_us.astype(int).tolist())
+    run = folder.read_run()
+    series = read_series(folder, run)
+    load, windows, requests = read_load(folder, run, series), measure(series), read_requests(folder, series)
+    levels = classify(series, windows, load)
+    rises = find_spikes(series, windows, levels)
+    assert [rise.ratio < rules.SHOWN_RATIO for rise in rises] == [True]
+    read = replace(requests, thinned=thinned)
+    data = RunData(run, series, load, None, None, read, (), rises, levels.of)
+    assert without_ordinary([explain(rise, data) for rise in rises], data) == ()

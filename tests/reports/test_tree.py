@@ -18,9 +18,10 @@ from reports.render.html import render_html
 from reports.render.markdown import escaped, render_markdown
 from reports.render.sections import outline
 from reports.render.text import render_text
-from reports.render.tree import Cards, Facts, Points, Table, Words, blocks_of
+from reports.render.tree import Cards, Facts, Points, Table, Words
 from reports.summary.schema import parts
 from tests.reports import sample
+from tests.reports.sample import blocks_of
 
 
 def with_everything() -> Report:
