@@ -169,7 +169,8 @@ class Series:
         firsts: by instance name, its first successful requests: start (s), latency (ms).
         timeout_at_least_us: the shortest wait among timeouts, which the report prints with "≥"; None without timeouts.
         censored_at_least_us: the shortest wait among `censored`; None without any.
-        first_ok_us: the end of the first successful request after t = 0; None without one.
+        first_ok_us: the end of the first successful request, from t = 0 on; None without one. An end before t = 0,
+            which a wrong clock gives, counts as 0.
         open_loop: whether any row has a schedule (`late_us`).
         bytes: bytes of all answers.
     """
@@ -403,9 +404,7 @@ class _Counting:
     def _extremes(self, outcome: Ints, ok: Bools, latency: Ints, end_us: Ints) -> None:
         self.timeout_at_least_us = _least(self.timeout_at_least_us, latency[outcome == OUTCOMES.index("timeout")])
         self.censored_at_least_us = _least(self.censored_at_least_us, latency[np.isin(outcome, _CENSORED_CODES)])
-        if ok.any():
-            first = int(end_us[ok].min())
-            self.first_ok_us = first if self.first_ok_us is None else min(first, self.first_ok_us)
+        self.first_ok_us = _least(self.first_ok_us, np.maximum(end_us[ok], 0))
 
     def series(self) -> Series:
         """Return the counts as a series."""

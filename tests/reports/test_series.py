@@ -40,6 +40,13 @@ def test_requests_count_in_the_second_they_started_and_answers_in_the_one_they_e
     assert found.first_ok_us == 950_000
 
 
+def test_a_request_that_ended_before_the_load_began_counts_at_its_begin(tmp_path: Path) -> None:
+    """The clock of a worker on another machine may be wrong by seconds."""
+    found = series(tmp_path, start_s=[-5.0, 0.5], latency_us=[1000, 1000])
+    assert found.started.tolist() == found.ok_ended.tolist() == [2]
+    assert found.first_ok_us == 0
+
+
 def test_a_gap_is_a_gap_and_not_a_zero_latency(tmp_path: Path) -> None:
     found = series(tmp_path, start_s=[0.1, 5.1], latency_us=[1000, 1000])
     p95 = found.cells.grid(0, found.seconds).quantile(0.95)
