@@ -28,12 +28,12 @@ def find_spikes(series: Series, windows: Windows, levels: Levels, outages: Seque
     requests. Rises of less than about 30 % or 10 ms are not found. At 2 requests/s, a rise that lasts a minute is found
     only if it doubles p95.
     """
-    stretches = [
-        part
-        for whole in _stretches(windows, levels, _without_success(series, outages))
-        for first, last in _by_height(windows, levels, whole)
-        for part in _at_the_start(series, levels, _refined(series, windows, levels, first, last))
-    ]
+    wholes = _stretches(windows, levels, _without_success(series, outages))
+    stretches: list[_Stretch] = []
+    for first, last in sorted(part for whole in wholes for part in _by_height(windows, levels, whole)):
+        refined = _refined(series, windows, levels, first, last)
+        if not stretches or refined.window.end_s > stretches[-1].window.end_s:  # else it only reached back
+            stretches += _at_the_start(series, levels, refined)
     start = _unanswered(series, levels)
     if start and all(stretch.window.start_s >= start.window.end_s for stretch in stretches):
         stretches.append(start)

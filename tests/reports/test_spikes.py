@@ -261,3 +261,17 @@ def test_a_slight_rise_is_left_out_of_a_run_of_any_size(tmp_path: Path, thinned:
     read = replace(requests, thinned=thinned)
     data = RunData(run, series, load, None, None, read, (), rises, levels.of)
     assert without_ordinary([explain(rise, data) for rise in rises], data) == ()
+
+
+def test_a_stop_after_a_spike_does_not_report_its_last_seconds_twice(tmp_path: Path) -> None:
+    """No request is sent from 55 to 110 s, so the windows there reach back into the end of the spike.
+
+    This end is so much lower than the spike's peak that it would be a spike of its own.
+    """
+    start = np.r_[np.arange(0, 55, 0.05), np.arange(110, 400, 0.05)]
+    latency_us = 20_000 * np.exp(np.random.default_rng(1).normal(0, 0.2, len(start)))
+    latency_us[(start >= 35) & (start < 50)] = 200e6
+    latency_us[(start >= 50) & (start < 55)] = 1e6
+    folder = write_rows(tmp_path / "run", start_s=start.tolist(), latency_us=latency_us.astype(int).tolist())
+    found = analyse(folder, folder.read_run()).spikes
+    assert [(spike.onset_s, spike.end_s) for spike in found] == [(35, 55)]
