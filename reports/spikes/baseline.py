@@ -304,12 +304,12 @@ def _light_stretches(
 
 
 def _fastest_and_usual(series: Series) -> tuple[float, float, float]:
-    """Return the latency of the fifth fastest request, p5 and the median, of the endpoint with the most requests.
+    """Return the latency of the fifth fastest request, p5 and the median, of the endpoint with the most successes.
 
     Only one endpoint counts, because fast health checks among predictions show nothing about the queue. The first few
     requests of a run are fast even if users queue all the time.
     """
-    busiest = int(series.by_endpoint.argmax())
+    busiest = int(np.bincount(series.cells.who >> 1, series.cells.count).argmax())
     whole = series.cells.only(busiest).grid(0, series.seconds, width_s=series.seconds)
     fifth = float(whole.at_rank(np.minimum(5, np.maximum(1, whole.requests())))[0])
     return fifth, float(whole.quantile(0.05)[0]), float(whole.quantile(0.5)[0])

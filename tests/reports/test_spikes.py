@@ -27,7 +27,7 @@ from reports.spikes.requests import read_requests
 from reports.spikes.view import RunData
 from tests.queueing import Queue, simulate_queue
 from tests.recording.live import load_line
-from tests.reports.folders import T0, write_rows
+from tests.reports.folders import T0, plan, write_rows
 from tests.simulator import Event, Kind, Story, simulate
 
 SCALING_S = (3.7, 24, 24.5, 25, 38, 38.5, 39, 68, 68, 68, 69, 69, 84, 84)
@@ -275,3 +275,19 @@ def test_a_stop_after_a_spike_does_not_report_its_last_seconds_twice(tmp_path: P
     folder = write_rows(tmp_path / "run", start_s=start.tolist(), latency_us=latency_us.astype(int).tolist())
     found = analyse(folder, folder.read_run()).spikes
     assert [(spike.onset_s, spike.end_s) for spike in found] == [(35, 55)]
+
+
+def test_the_usual_request_is_one_of_those_that_succeeded(tmp_path: Path) -> None:
+    """Nine of ten requests go to an endpoint that only fails. The user waits all the time."""
+    start = np.arange(0, 120, 0.02).tolist()
+    fails = [at % 10 > 0 for at in range(len(start))]
+    folder = write_rows(
+        tmp_path / "run",
+        start_s=start,
+        latency_us=[20_000] * len(start),
+        record={"scenario": plan((0, 1), (120, 1))},
+        outcome=["http_error" if failed else "ok" for failed in fails],
+        name=["/broken" if failed else "/predict" for failed in fails],
+    )
+    found = analyse(folder, folder.read_run()).baseline
+    assert (found.reference, found.text) == ("normal windows", "Measured against the run's normal windows: p95 20 ms.")
