@@ -126,4 +126,4 @@ def test_the_index_and_the_verb_name_the_change(tmp_path: Path, capsys: pytest.C
     (series,) = json.loads(capsys.readouterr().out)
     assert [change["run"] for change in series["changes"]] == ["run-012"]
     assert run_verb(["runs", "--trend", "nosuch", "--runs", str(tmp_path)]) == ExitCode.USAGE
-    assert "there are ramp300" in capsys.readouterr().err
+    assert "runs exist of ramp300" in capsys.readouterr().err
