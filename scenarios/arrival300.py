@@ -1,4 +1,4 @@
-"""Ramp to 300 arrivals/s, then hold: 2 min in all. Open loop: the rate does not depend on the service."""
+"""Ramp to 300 arrivals/s, then hold: 2 min in total. Open loop: the rate does not depend on the service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ramp to 300 users at 5 a second, then hold: 2 min in all."""
+"""Ramp to 300 users at 5 a second, then hold: 2 min in total."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class CloudRunFormatter(logging.Formatter):
 
 
 def configure_logging() -> None:
-    """Send all messages of `logging`, including uvicorn's, to stdout as JSON."""
+    """Send all messages of `logging`, including the messages of uvicorn, to stdout as JSON."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(CloudRunFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

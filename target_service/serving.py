@@ -48,8 +48,8 @@ class _Server(uvicorn.Server):
 def serve(*, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT, finish the requests in flight, and return.
 
-    The address is bound first, so that a port in use is reported at once. Connections are refused until the model has
-    made one prediction, because only then does the service listen. `ACCESS_LOG=1` in the environment writes a line for
+    The address is bound first, so that a port in use is reported at once. The service begins to listen after the model
+    has made one prediction; until then connections are refused. `ACCESS_LOG=1` in the environment writes a line for
     each request.
 
     Raises:

@@ -111,7 +111,7 @@ def test_a_stop_condition_ends_the_run_and_says_so(tmp_path: Path) -> None:
         done = lt(*words(server.url, tmp_path, duration="60s", workers=1), "--no-check", *stop)
     assert done.code == 1
     assert time.monotonic() - begin_s < 50
-    assert "it was 100.0%" in " ".join(find_run(tmp_path, "latest").read_run().reasons)
+    assert "the value was 100.0%" in " ".join(find_run(tmp_path, "latest").read_run().reasons)
 
 
 @pytest.mark.slow

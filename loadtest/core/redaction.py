@@ -11,7 +11,7 @@ _STEM = (
     r" | credentials? | session[_-]?(?:id|key) | signature | \bsig | jwt | assertion | authorization | cookie)"
     r"(?:[_-]?(?:id|value|key|hash))?"
 )
-"""The end of a name whose value is a credential. What comes before this end (`x-csrf-`, `refresh_`) does not matter.
+"""The end of a name whose value is a credential. The beginning of the name (`x-csrf-`, `refresh_`) does not matter.
 `tokens=` and `tokenizer:` do not match, because they are counts and names of language models."""
 
 _QUOTE = r"(?:\\*['\"])"

@@ -1,6 +1,6 @@
 """Define when a load generator is saturated.
 
-A saturated load generator may measure its own delay instead of the service's.
+A saturated load generator may measure its own delay instead of the delay of the service.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Make temporary folders that are removed after their processes have ended, even if the processes are killed.
 
-A process that uses a folder locks a file in this folder. The kernel releases the lock, however the process ends. The
-next start removes the folders whose files are all unlocked.
+A process that uses a folder locks a file in this folder. The kernel releases the lock when the process ends for any
+reason. The next start removes the folders whose files are all unlocked.
 """
 
 from __future__ import annotations

@@ -45,10 +45,9 @@ _EXTENSION = re.compile(r"[A-Za-z][A-Za-z0-9]{0,4}")
 MIXED_CHARS = 16
 MIXED_RATIO = {0: 0.45, 1: 0.4}
 """A segment of at least MIXED_CHARS characters counts as base64 if enough pairs of neighbouring characters are of
-different kinds (capital, small, digit). MIXED_RATIO gives the smallest share of such pairs for each number of digits in
-the segment; for two or more digits it is 0.3. Random letters and digits have 0.62, `getUserProfileDetailsByName` has
-0.38
-and `OAuth2AuthorizationServer` has 0.25."""
+different kinds (capital, small, digit). MIXED_RATIO gives the smallest sufficient share of such pairs for segments with
+no digit and with one digit; with two or more digits, a share of 0.3 is sufficient. For comparison, this share is 0.62
+in random letters and digits, 0.38 in `getUserProfileDetailsByName`, and 0.25 in `OAuth2AuthorizationServer`."""
 
 
 def path_template(path: str) -> str:

@@ -2,7 +2,7 @@
 
 The process reads one line of JSON (`handle.EmulatorConfig`), and writes one line of JSON when the service is READY or
 FAILED (`handle.StartResult`). Events go to stderr. The end of stdin, SIGINT or SIGTERM stops everything, so nothing is
-left behind, however the parent process ends. A second signal ends the emulator at once.
+left behind, even if the parent process is killed. A second signal ends the emulator at once.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Create a private folder for each emulator, and find out which emulators of this user are still running.
 
-A folder is made by `mkdtemp`: mode 0700, and a random name that no other user can have created before. The code does
-not recognise what a killed emulator left behind by a process id alone. The folder must belong to this user alone; its
-owner is identified by boot, PID namespace, process id and start time; and everything that the emulator started has its
-random mark (128 bits), in the environment or in the name of its cgroup.
+A folder is made by `mkdtemp`: mode 0700, and a random name that no other user can have created before. A process id
+alone does not show what a killed emulator left behind. Therefore the folder must belong to this user alone; its owner
+is identified by boot, PID namespace, process id and start time; and everything that the emulator started has its random
+mark (128 bits), in the environment or in the name of its cgroup.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class LoadObserver:
         self._cpu, self._concurrency, self._panic = Window(WINDOW_S), Window(WINDOW_S), Window(PANIC_WINDOW_S)
 
     async def look(self, haproxy: HAProxy) -> None:
-        """Query only the number of pending requests, because this query needs little CPU."""
+        """Query only the number of pending requests. This query needs little CPU."""
         self.pending = await haproxy.pending()
 
     async def sample(self, now_s: float, haproxy: HAProxy) -> None:

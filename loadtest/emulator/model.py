@@ -57,7 +57,7 @@ class ServiceKey:
 class StartupProbe:
     """The startup probe, which decides when an instance counts as started.
 
-    The default is the same as Cloud Run's: TCP, for at most 240 s.
+    The default is the same as on Cloud Run: TCP, for at most 240 s.
 
     Attributes:
         kind: `tcp` (the port accepts) or `http` (GET `path` answers 200…399).

@@ -260,7 +260,7 @@ def _nothing(learner: Learner, environment: Any) -> str:
         return f"--check-answers: no answer can be compared. {why}."
     errors = [str(error.to_name()) for error in environment.stats.errors.values()][:1]
     failed = f": {environment.stats.total.num_failures} failed, such as {errors[0]}" if errors else ""
-    return f"--check-answers: none of the scenario's requests, sent alone, was answered by its own HTTP client{failed}."
+    return f"--check-answers: none of the scenario's requests got an answer when they were sent one at a time{failed}."
 
 
 def main(arguments: list[str]) -> None:

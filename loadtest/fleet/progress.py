@@ -65,7 +65,7 @@ class ProgressSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """The requests of one frame, with the latency, outcome, end, server time and side of each, and when it was read.
+    """The requests of one frame: latency, outcome, end, server time and side of each, and when the frame was read.
 
     `server_us` is -1 if the answer did not state it. `side` is 0 in a run with one target, else an index into SIDES.
     `frame` is the source frame, or None.

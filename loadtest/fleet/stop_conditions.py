@@ -65,7 +65,7 @@ class StopOn:
         value = self._value(newest_ns)
         if value is None or not self.condition.met_by(value):
             return None
-        return f"`--stop-on {self.condition.text}`: it was {_worded(value, self.condition.unit)}"
+        return f"`--stop-on {self.condition.text}`: the value was {_worded(value, self.condition.unit)}"
 
     def _inside(self, recent: Recent, load_start_ns: int | None) -> Recent:
         """Return the requests that began in the condition's phase."""

@@ -12,7 +12,7 @@ _READ_BYTES = 16_384  # the maximum size of a record
 def client_context(*, insecure: bool = False) -> ssl.SSLContext:
     """Return the process's context for TLS clients.
 
-    The context is created once, because this reads all trusted certificates and takes about 20 ms.
+    The context is created only once, because creating a context reads all trusted certificates and takes about 20 ms.
 
     Only HTTP/1.1 is offered to the server (ALPN). With `insecure`, certificates are not verified.
     """

@@ -37,8 +37,8 @@ class Deadlines:
     """The timer that ends the waits of this thread's connections at their deadlines.
 
     The next check is due at the earliest deadline known, or after the shortest timeout of this process if that is
-    earlier: no wait that begins later can end before. With the usual timeouts of seconds that is LONGEST_SWEEP_S, so
-    the timer hardly wakes the process.
+    earlier: no wait that begins later can end before. Usual timeouts last several seconds, so the timer checks every
+    LONGEST_SWEEP_S and hardly wakes the process.
 
     Attributes:
         connections: the open connections.

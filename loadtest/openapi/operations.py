@@ -286,9 +286,9 @@ def _answer(raw: Any, resolve: Resolver) -> Schema | None:
 
 
 def _changes(method: str, path: str, raw: dict[str, Any], paths: dict[str, Any]) -> tuple[str | None, bool]:
-    """Return why an operation may change something, and whether that is uncertain."""
+    """Return why an operation may change something, and whether this reason is only a guess."""
     if method != "post":
-        return (None if method in ("get", "head") else f"{method.upper()} changes what is there"), False
+        return (None if method in ("get", "head") else f"{method.upper()} changes existing data"), False
     last = path.rstrip("/").rpartition("/")[2]
     # in Django's documents the id of every POST ends in _create
     operation_id = re.sub(r"_create$", "", str(raw.get("operationId", "")))

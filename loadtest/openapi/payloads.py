@@ -170,7 +170,8 @@ class Expressions:
                 field_name, value = pinned
                 own = mapped(mapped(merged(each, self.resolve).get("properties")).get(field_name))
                 own = merged(own, self.resolve)
-                # If the alternative states a value for this field, that value is used instead of the discriminator's.
+                # If the alternative states a value for this field, that value is used instead of the value in the
+                # discriminator.
                 named = "const" in own or ("enum" in own and value not in listed(own["enum"]))
                 pin = {} if named else {"properties": {field_name: {"const": value}}}
                 alternative = {"allOf": [alternative, {**pin, "required": [field_name]}]}

@@ -54,7 +54,7 @@ class Emulator(Platform):
         """Start the emulator, with its service deployed and scaled to zero. The emulator ends with the block.
 
         Limits come from the options, or from the scenario's `limits` if an option is not given. The defaults are the
-        same as Cloud Run's, except that an instance has just enough CPU for 30 requests/s, so that the service scales
+        same as on Cloud Run, except that an instance has just enough CPU for 30 requests/s, so that the service scales
         on a laptop as in the cloud.
 
         Raises:

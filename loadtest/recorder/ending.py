@@ -187,7 +187,7 @@ def was_sent_sigterm() -> bool:
 
 
 def _frames() -> Iterator[FrameType]:
-    """Yield the frames of the current call, innermost first, without gevent's."""
+    """Yield the frames of the current call, innermost first, without the frames of gevent."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         if frame.f_code.co_filename != __file__ and not frame.f_code.co_filename.startswith(_GEVENT):

@@ -55,7 +55,7 @@ def held_by(lag_s: float, lag_cpu_ratio: float, slowest: SlowListener) -> str:
 
 
 class HealthProbe:
-    """Records how late the event loop is, each time the clock wakes the loop; if the clock does not, a timer does.
+    """Records how late the event loop is, each time the clock (or, if the clock is idle, a timer) wakes the loop.
 
     The clock's wakes are exact and happen anyway. The timer fires PROBE_S after the last measurement, so a worker that
     sends often is hardly ever woken only to be measured. A plain timer is used, because a sleeping greenlet would need

@@ -64,9 +64,9 @@ class Settings:
             ways = {name: INSTEAD.get(VARIABLES.get(name, name)) for name in names}
             if of_processes := [f"`{name}`" for name, way in ways.items() if way is None]:
                 sentences.append(
-                    f"{source}: {', '.join(of_processes)} not used, because lt runs Locust's processes itself"
+                    f"{source}: lt does not use {', '.join(of_processes)}, because lt runs Locust's processes itself"
                 )
-            sentences += [f"{source}: `{name}` not used: {way}" for name, way in ways.items() if way is not None]
+            sentences += [f"{source}: `{name}` is not used: {way}" for name, way in ways.items() if way is not None]
         return sentences
 
 
@@ -252,4 +252,7 @@ def _listed(actions: list[argparse.Action]) -> str:
 def _with_the_way_out(message: str, locustfile: str, theirs: list[argparse.Action]) -> str:
     needed = [action for action in theirs if action.required and action.option_strings] or theirs[:1]
     given = " ".join(f"{action.option_strings[-1]} {action.metavar or action.dest.upper()}" for action in needed)
-    return f"{locustfile}: {message}. Write its own arguments after `--`: lt run --scenario {locustfile} … -- {given}"
+    return (
+        f"{locustfile}: {message}. Write the scenario's own arguments after `--`: "
+        f"lt run --scenario {locustfile} … -- {given}"
+    )

@@ -82,7 +82,7 @@ class Frame:
         rows: the number of rows in the frame.
         rows_before: the number of rows in this worker's earlier frames, so that a gap shows how many rows were lost.
         begun: number of requests that this worker had begun when the frame was made, whether they had ended or not;
-            None in runs that were recorded before this was counted.
+            None in runs of older versions, which did not count begun requests.
         strings: the strings to which the index columns refer; `strings[0]` is "" and means that there is no string.
         columns: one `array` per name in COLUMNS, each `rows` long.
     """

@@ -171,7 +171,7 @@ def _grpc_code(reason: BaseException) -> str:
 def _is_shortage(reason: BaseException) -> bool:
     """Whether the load generator lacked a resource, so that it could not send the request."""
     if isinstance(reason, socket.gaierror):
-        # If there is no free file descriptor, the resolver reports EAI_AGAIN or EAI_SYSTEM, as it also does if its name
+        # The resolver reports EAI_AGAIN or EAI_SYSTEM in two cases: there is no free file descriptor, or the name
         # server does not answer.
         return reason.errno == socket.EAI_MEMORY or not _has_descriptors()
     return isinstance(reason, OSError) and reason.errno in _SHORTAGES

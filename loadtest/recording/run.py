@@ -25,7 +25,7 @@ class Outcome(StrEnum):
 
 
 class LoadModel(StrEnum):
-    """What decides when a request starts: the previous answer (closed) or a schedule (open); or this is unknown."""
+    """What decides when a request starts: the previous answer (closed), a schedule (open), or `unknown`."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -165,12 +165,13 @@ class DecisionRecord(_Record):
 class WorkerRecord(_Record):
     """One load-generating process, with the record of its rows and its clock.
 
-    `clock_offset_us` is added to the worker's own clock to get the master's, ± `clock_uncertainty_us`. `rows_sent` is
-    None if the worker ended without reporting it; then `rows_missing_at_most` is an upper bound on the number of rows
-    that the worker lost. `begun` counts the requests that the worker began, according to its last frame or its last
-    report. Each of these requests has a row or is counted as missing. `begun` is None in runs that were recorded before
-    this was counted. `resent` counts how often FastUser and FastHttpUser sent a request again by themselves, because
-    the server had closed the connection. Such a request has one row, but the service may have read it several times.
+    `clock_offset_us` is added to the time of the worker's clock to get the time of the master's clock, ±
+    `clock_uncertainty_us`. `rows_sent` is None if the worker ended without reporting it; then `rows_missing_at_most` is
+    an upper bound on the number of rows that the worker lost. `begun` counts the requests that the worker began,
+    according to its last frame or its last report. Each of these requests has a row or is counted as missing. `begun`
+    is None in runs of older versions, which did not count begun requests. `resent` counts how often FastUser and
+    FastHttpUser sent a request again by themselves, because the server had closed the connection. Such a request has
+    one row, but the service may have read it several times.
     """
 
     name: str
@@ -306,7 +307,7 @@ class AnswerCheckRecord(_Record):
 class TotalsDifferenceRecord(_Record):
     """An endpoint for which Locust's own totals and the rows differ.
 
-    `rows` and `rows_failed` are this recorder's counts; `locust` and `locust_failed` are Locust's.
+    `rows` and `rows_failed` are the counts of this recorder; `locust` and `locust_failed` are the counts of Locust.
     """
 
     name: str
@@ -375,7 +376,7 @@ class SealedFile(_Record):
 class Run(_Record):
     """All data about a run apart from its rows.
 
-    `scenario_exit_code` is the scenario's own verdict, which it set as `environment.process_exit_code`.
+    `scenario_exit_code` is the exit code that the scenario set as `environment.process_exit_code`.
     `ended_by_scenario_at_s` is the time at which the scenario ended the run (`runner.quit()`), in s since `load_start`;
     `…_where` is the place in the scenario's code. `sides` are the two targets of a run against two targets, in the
     order of the rows' `side` (a, b). Each target has half of the users.

@@ -49,8 +49,8 @@ class RunResult:
     Attributes:
         folder: the run's folder.
         record: the content of its `run.json`.
-        interrupted: whether the user ended it.
-        aborted: whether an abort condition ended it.
+        interrupted: whether the user ended the run.
+        aborted: whether an abort condition ended the run.
         failing: the endpoints whose first answers all failed, if this ended the run.
     """
 

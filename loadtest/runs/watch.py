@@ -85,9 +85,9 @@ class End:
     """How a fleet ended.
 
     Attributes:
-        interrupted: whether the user ended it.
-        aborted: whether an abort condition ended it.
-        by_scenario: whether the scenario ended it.
+        interrupted: whether the user ended the run.
+        aborted: whether an abort condition ended the run.
+        by_scenario: whether the scenario ended the run.
         reasons: the reasons why the run is not complete, as sentences.
     """
 
@@ -194,8 +194,8 @@ def _ended_with(code: int) -> str:
 def _is_known(code: int, run: Run) -> bool:
     """Whether the run's record already explains this exit status of the master, and the exit has lost no row.
 
-    The record explains the scenario's own exit code, and an exception in a listener of the master, which it lists as a
-    task error.
+    The record explains the exit status in two cases: the scenario set its own exit code, or a listener of the master
+    raised an exception, which the record lists as a task error.
     """
     raised = any(error.worker == "master" for error in run.task_errors)
     return code == (run.scenario_exit_code or 0) % 256 or (raised and code == LISTENER_RAISED)

@@ -62,8 +62,8 @@ def encode_headers(
     """Return the encoded lines of the headers, by name in lower case.
 
     The request's headers override those of the client and of the body, and `extra` overrides all headers. The headers
-    of a JSON body override the client's, but the headers of other bodies do not. Content-Length is left out, because
-    the client itself states the length of the body.
+    of a JSON body override the headers of the client, but the headers of other bodies do not. Content-Length is left
+    out, because the client itself states the length of the body.
 
     Raises:
         ValueError: a header cannot be sent, or is Transfer-Encoding.

@@ -133,7 +133,7 @@ class FastUser(User, RestMixin[Any]):
 
 
 class FastTasks(DefaultTaskSet):
-    """The set that contains a user's tasks, like Locust's, but with less work between two tasks (1 instead of 2 µs)."""
+    """The set that contains a user's tasks, as in Locust, but with less work between two tasks (1 instead of 2 µs)."""
 
     user: Any = None  # in Locust this is a property; here each set of tasks has its own value
 

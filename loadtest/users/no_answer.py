@@ -9,6 +9,6 @@ class NoAnswerError(RescheduleTask):
     """A scenario requested the content of an answer that never came.
 
     The request is recorded with its own outcome (a timeout, a refused connection). The rest of the task is skipped,
-    because it has no answer to work with, and Locust continues with the next task. This exception does not count as an
-    error of the scenario.
+    because the task cannot continue without an answer, and Locust continues with the next task. This exception does not
+    count as an error of the scenario.
     """

@@ -88,7 +88,7 @@ def prepare(
         name: its name in Locust's event; in its row, ids in the name are grouped (core/templates.py).
         text_id: returns the ids of the row buffer.
         client_headers: sent with every request.
-        headers: the headers of this request, which override the client's.
+        headers: the headers of this request, which override the headers of the client.
         last_headers: headers that override the client's headers and those of the request.
         side: which of two targets the client calls.
     """

@@ -134,7 +134,7 @@ class Request:
         self.parsed, self.stamp = NO_HEAD, b""
 
     def answered(self, error: Exception | None, size_bytes: int) -> None:
-        """Keep the data of its row, in case the scenario never checks the answer.
+        """Keep the data of the request's row, in case the scenario never checks the answer.
 
         The request is no longer in flight.
         """
@@ -142,7 +142,7 @@ class Request:
         self._tally.buffer.answered(self)
 
     def interrupted(self, interruption: BaseException) -> None:
-        """Write its row, because its greenlet continues without waiting for the answer."""
+        """Write the request's row, because the greenlet continues without waiting for the answer."""
         account_for(interruption)
         if self._tally.buffer.end(self):
             self.failed()
@@ -150,7 +150,7 @@ class Request:
             self._write(code, interruption_text(interruption), 0)
 
     def close(self) -> None:
-        """Write its row at the end of the run."""
+        """Write the request's row at the end of the run."""
         if not hasattr(self, "_size_bytes"):
             self.failed()
             self._write(UNANSWERED, NO_ANSWER_BY_THE_END, 0)

@@ -1,8 +1,8 @@
-"""Spread the starts of users evenly over a second. Locust would start all users of a second at once.
+"""Spread the starts of users evenly over a second.
 
-Locust starts as many users per second as the spawn rate says, and all of them at the same time. A thousand connections
-opened at once overflow the listen backlog of most servers (128 to 511). The kernel tries the rejected connections again
-after 1 s, so the service seems to take 1 s although it is not slow.
+Once a second, Locust starts as many users as the spawn rate says, and all of them at the same time. A thousand
+connections opened at once overflow the listen backlog of most servers (128 to 511). The kernel tries the rejected
+connections again after 1 s, so the service seems to take 1 s although it is not slow.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def test_init_names_the_command_that_runs_what_it_wrote(shop: str, tmp_path: Pat
     assert (done.code, out.exists()) == (0, True)
     assert f"run --scenario {out} --target {shop}" in done.err
     assert "do not name the instance (header x-instance-id)" in " ".join(done.err.split())
-    assert "DELETE /items/{item_id}: left out, DELETE changes what is there" in done.err
+    assert "DELETE /items/{item_id}: left out, DELETE changes existing data" in done.err
     again = lt("init", shop, "--out", str(out))
     assert (again.code, "--force" in again.err) == (2, True)
 

@@ -211,7 +211,13 @@ def test_locusts_own_configuration_counts_for_users_and_tasks_alone(
     found = describe_one(path, spawn_rate=3.0)
     assert (found.users, found.spawn_rate, found.duration_s) == (7, 3.0, 8.0)
     said = " | ".join(found.notes)
-    for note in ("users = 7", "tenant = a", "`headless`, `web-port` not used", "`processes`", "LOCUST_MODE_WORKER"):
+    for note in (
+        "users = 7",
+        "tenant = a",
+        "lt does not use `headless`, `web-port`",
+        "`processes`",
+        "LOCUST_MODE_WORKER",
+    ):
         assert note in said, json.dumps(found.notes)
 
 
@@ -226,10 +232,10 @@ def test_a_target_and_a_locustfile_of_locusts_configuration_are_left_out_with_th
     found = describe_one(path)
     assert found.name == "mine"
     assert set(found.notes) == {
-        "locust.conf: `headless` not used, because lt runs Locust's processes itself",
-        "locust.conf: `locustfile` not used: name it with --scenario",
-        "locust.conf: `host` not used: name it with --target",
-        "the environment: `LOCUST_HOST` not used: name it with --target",
+        "locust.conf: lt does not use `headless`, because lt runs Locust's processes itself",
+        "locust.conf: `locustfile` is not used: name it with --scenario",
+        "locust.conf: `host` is not used: name it with --target",
+        "the environment: `LOCUST_HOST` is not used: name it with --target",
     }
 
 

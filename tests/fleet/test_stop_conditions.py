@@ -45,7 +45,7 @@ def first_stop(condition: str, frames: list[tuple[Recent, ...]]) -> tuple[int, s
 def test_a_condition_holds_for_its_whole_window_before_it_ends_a_run() -> None:
     """All requests fail from the start. `for 3s` fires when 3 s lie between the first request and the newest one."""
     found = first_stop("error_rate > 50% for 3s", [second(at, failed=10) for at in range(6)])
-    assert found == (3, "`--stop-on error_rate > 50% for 3s`: it was 100.0%")
+    assert found == (3, "`--stop-on error_rate > 50% for 3s`: the value was 100.0%")
 
 
 def test_only_the_window_counts() -> None:
@@ -62,7 +62,7 @@ def test_a_percentile_looks_at_successful_requests_alone() -> None:
     assert first_stop("p95 > 1s for 3s", slow) is None
     found = first_stop("p95 > 1s for 3s", [second(at, latency_ms=5000) for at in range(20)])
     assert found is not None
-    assert "it was 5000.0 ms" in found[1]
+    assert "the value was 5000.0 ms" in found[1]
 
 
 def test_throughput_is_successful_requests_per_second_of_the_window() -> None:

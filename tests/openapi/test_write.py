@@ -170,7 +170,7 @@ def test_operations_that_change_something_are_left_out_and_never_tried() -> None
         play(written)
         assert app.state.writes == []
         assert {each.operation.name for each in written.left_out} == {"DELETE /items/{item_id}", "POST /items"}
-        assert "DELETE /items/{item_id}: DELETE changes what is there" in written.source
+        assert "DELETE /items/{item_id}: DELETE changes existing data" in written.source
         taken = write_scenario(written.document, wire=HttpWire(), include=["POST /items"])
     assert "POST /items" in {each.operation.name for each in taken.sent}
     assert app.state.writes

@@ -210,7 +210,8 @@ def _token(found: Described, run_s: float) -> tuple[str | None, Check]:
             Mark.GOOD, "ID token", f"is valid for {left_s / 60:.0f} min, and the run takes {run_s / 60:.0f} min"
         )
     said = (
-        f"lives {left_s / 60:.0f} min of the run's {run_s / 60:.0f}: refreshed {REFRESH_BEFORE_S / 60:.0f} min before"
+        f"is valid for {left_s / 60:.0f} min, less than the {run_s / 60:.0f} min of the run: it is renewed "
+        f"{REFRESH_BEFORE_S / 60:.0f} min before it expires"
     )
     return token.text, Check(Mark.GOOD, "ID token", said)
 

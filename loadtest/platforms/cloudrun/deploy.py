@@ -178,7 +178,7 @@ def delete(settings: ServiceSettings, *, endpoint: str | None = None) -> bool:
 
 
 def set_public(clients: Clients, settings: ServiceSettings, *, retry_policy: RetryPolicy | None = None) -> None:
-    """Allow everyone, or only the members of its policy, to call the service, depending on `settings.public`.
+    """Allow everyone to call the service if `settings.public` is set, else only the members of the service's policy.
 
     Raises:
         CloudError: Google refused the call or did not answer.

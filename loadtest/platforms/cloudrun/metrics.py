@@ -31,14 +31,14 @@ MAX_WAIT = timedelta(minutes=6)
 minutes."""
 
 MIN_WAIT = timedelta(seconds=15)
-"""Maximum wait if points are available at once, as they are from the emulator, whose machine may be busy."""
+"""Maximum wait for points of the emulator. Its points are available at once, but its machine may be busy."""
 
 ASK_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Ingestion:
-    """How far Cloud Monitoring's points have come, for a progress line.
+    """The time up to which Cloud Monitoring has points, for a progress line.
 
     Attributes:
         covered_until: the end of the newest point; None while there is no point.
