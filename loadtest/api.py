@@ -126,7 +126,7 @@ def open_run(name: str | Path = "latest", *, runs: str | Path = "runs") -> Recor
     """Return a recorded run.
 
     Args:
-        name: its folder, its id, a unique prefix of it, its label, or `latest`.
+        name: the run's folder, id or label, a unique prefix of the id, or `latest`.
         runs: the folder that contains the runs; it is not used if `name` is a path.
 
     Raises:

@@ -134,7 +134,7 @@ class OnePiece:
 
 
 def _protocol(instance: Instance) -> type[asyncio.Protocol]:
-    """Return uvicorn's httptools protocol, except that it sends in one piece and reports heads to the instance."""
+    """Return uvicorn's httptools protocol, changed to send answers in one piece and to report heads to the instance."""
 
     class InstanceProtocol(HttpToolsProtocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

@@ -167,7 +167,7 @@ def parse_objective(text: str, *, live: bool = False) -> Objective:
 
     Args:
         text: see GRAMMAR.
-        live: whether it is a condition on a run in progress, for which LIVE_METRICS are known too.
+        live: whether the text is a condition on a run in progress, for which LIVE_METRICS are known too.
 
     Raises:
         ObjectiveError: the text is not an objective; the message repeats it with a mark below the wrong column.

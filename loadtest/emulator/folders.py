@@ -39,8 +39,9 @@ class Owner:
     """Identifies a process uniquely. A process id alone is not enough, because process ids are reused.
 
     Attributes:
-        pid: its process id.
-        started: its start time in clock ticks since boot (Linux), else in hundredths of a second of Unix time.
+        pid: the process id.
+        started: the start time of the process in clock ticks since boot (Linux), else in hundredths of a second of Unix
+            time.
         boot: id of this boot of the machine; "" if the system has none.
         namespace: the PID namespace; "" if the system has none.
     """

@@ -98,7 +98,7 @@ class EmulatorHandle:
 
         Args:
             config: the configuration.
-            log: the file for its events; None to discard them.
+            log: the file for the emulator's events; None to discard them.
 
         Raises:
             EmulatorError: the emulator cannot start, or the deployment failed. The message contains the last lines of

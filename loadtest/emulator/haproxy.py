@@ -148,7 +148,8 @@ class FrontOptions:
     """The settings of one data plane.
 
     Attributes:
-        directory: the folder for its sockets; its path must be short, because a socket's path has at most 107 bytes.
+        directory: the folder for HAProxy's sockets; the path must be short, because a socket's path has at most 107
+            bytes.
         slots: number of servers, one per instance.
         concurrency: the most requests that one instance receives at the same time.
         timeout_s: the request timeout. After this time, a request without an answer gets 504, and an answer in progress

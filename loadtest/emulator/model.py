@@ -88,7 +88,7 @@ class RevisionTemplate:
         port: the declared container port, which is only reported. Each instance gets a free port of this machine in
             $PORT.
         image: the declared image, which is only reported. The emulator runs `command`, never an image.
-        cpu: vCPU per instance. If it is None, the deploy chooses a value with which an instance serves about 30
+        cpu: vCPU per instance. If `cpu` is None, the deploy chooses a value with which an instance serves about 30
         requests/s at the 60 % target (RevisionStatus.cpu has the result).
         memory_bytes: memory per instance.
         concurrency: the most requests that an instance receives at the same time.
@@ -133,12 +133,12 @@ class RevisionStatus:
 
     Attributes:
         created_s: Unix time.
-        message: why it failed, with the last lines of output of the process; "" if it did not fail.
+        message: why the revision failed, with the last lines of output of the process; "" if the revision did not fail.
         cpu: vCPU in effect; None until chosen.
-        startup_s: how long its first instance took until the probe passed; None until measured.
+        startup_s: how long the first instance took until the probe passed; None until measured.
         pending_limit_s: how long a request waits for an instance before it gets 429; None until known.
-        serving: whether it gets the service's traffic.
-        active, idle, starting: current number of instances by state.
+        serving: whether the revision gets the service's traffic. active, idle, starting: current number of instances by
+        state.
     """
 
     name: str
@@ -161,13 +161,13 @@ class ServiceStatus:
 
     Attributes:
         uid: unique id of this creation of the service.
-        url: its base URL, `http://127.0.0.1:PORT`, which never changes.
+        url: the service's base URL, `http://127.0.0.1:PORT`, which never changes.
         generation: 1 at creation, increased by every update.
         observed_generation: the newest generation that is READY or FAILED.
         created_s, updated_s: Unix time.
         template: the template of the newest generation.
         traffic: the revision that gets all traffic; None means the latest revision that is ready.
-        revisions: its revisions, oldest first; they are deleted only with the service.
+        revisions: the service's revisions, oldest first; they are deleted only with the service.
         phase: the phase of the newest generation. If an update FAILED, the service continues to serve the previous
             revision.
         message: why the service failed; "" if it did not fail.
@@ -211,12 +211,12 @@ class Control(Protocol):
 
         Args:
             key: its name.
-            template: the template of its first revision.
+            template: the template of the service's first revision.
             labels: these are stored and not used.
             annotations: these are stored and not used.
             traffic: as in ServiceStatus.
             kept: as in ServiceStatus.
-            front_port: its port on 127.0.0.1; 0 takes a free port.
+            front_port: the service's port on 127.0.0.1; 0 takes a free port.
 
         Raises:
             ServiceExistsError: a service with that key exists.
@@ -367,8 +367,8 @@ class EmulatorOptions:
         command: the command for templates that have none; empty for the bundled service.
         allow_any_command: whether deploys may run commands other than `command`.
         first_requests: a command that sends a scenario's first requests to the base URL in its last argument, with the
-            protocol described in `sizing.py`. If it is empty, the service's own example request is sent to
-            choose an instance's CPU.
+            protocol described in `sizing.py`. If `first_requests` is empty, the service's own example request is sent
+            to choose an instance's CPU.
     """
 
     autoscaler: Literal["cloudrun", "knative"] = "cloudrun"

@@ -61,8 +61,8 @@ class ProcessSupervisor:
     ) -> Process:
         """Start `argv` inside the cgroups whose `cgroup.procs` are given. `env` is added to `base_environment`.
 
-        Inside a cgroup the process has normal priority. If it had real-time priority (as after `chrt lt run`), the
-        kernel could refuse to put it into the cgroup, and would not apply the CPU limit to it.
+        Inside a cgroup the process has normal priority. If the process had real-time priority (as after `chrt lt run`),
+        the kernel could refuse to put the process into the cgroup, and would not apply the CPU limit.
 
         Raises:
             CgroupError: the process may not join a cgroup.

@@ -270,7 +270,7 @@ class Service:
 
 
 def _bound(port: int) -> socket.socket:
-    """Return a socket that is bound to 127.0.0.1:`port`. It refuses connections until somebody listens on it."""
+    """Return a socket that is bound to 127.0.0.1:`port`. The socket refuses connections until somebody listens."""
     found = socket.socket()
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -18,7 +18,7 @@ def prepare(path: Path, request: dict[str, Any], *, host: str | None) -> Any:
     Args:
         path: the path of the locustfile.
         request: the fields of `loadtest.fleet.scenario.Request`.
-        host: the target's base URL. If it is None, every user class keeps its own host.
+        host: the target's base URL. If `host` is None, every user class keeps its own host.
 
     Raises:
         RefusedError: the scenario cannot be run with these options.

@@ -214,7 +214,7 @@ def learn(path: Path, request: dict[str, Any], *, host: str | None, check: Answe
     Args:
         path: the path of the locustfile.
         request: the fields of `loadtest.fleet.scenario.Request`.
-        host: the target's base URL. If it is None, every user class keeps its own host.
+        host: the target's base URL. If `host` is None, every user class keeps its own host.
         check: how answers are compared, in addition to the class's own settings.
         forced: whether classes without `check_answers` are compared too.
 

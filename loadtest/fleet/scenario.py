@@ -79,8 +79,8 @@ class Scenario(BaseModel):
         requests_per_user_s: the most requests that a user sends per second, if its class states this.
         objectives: the file's `objectives` as texts.
         limits: the file's `limits`: settings of the emulator for this scenario.
-        arguments: the arguments of Locust's processes that make it run as described.
-        secret_options: those of its own arguments that it declares as secret, such as `--key`.
+        arguments: the arguments with which Locust's processes run the scenario as described.
+        secret_options: the scenario's own arguments that the scenario declares as secret, such as `--key`.
         notes: sentences that say which settings of Locust's configuration are used and which are not.
         checks_answers: whether any user class sets `check_answers`.
     """

@@ -52,7 +52,7 @@ class StaleConnectionError(ClosedEarlyError):
     """When a request was sent on a reused connection, the connection turned out to be closed.
 
     Attributes:
-        unread: whether it is certain that the server read nothing of the request.
+        unread: True if the server certainly read nothing of the request.
     """
 
     def __init__(self, *, unread: bool) -> None:
@@ -82,8 +82,8 @@ class Connection:
 
     Attributes:
         waiting: the greenlet that waits for this connection, or None.
-        deadline_ns: the end of its current wait (`time.perf_counter_ns()`).
-        used_ns: the time at which its last response had been read (same clock).
+        deadline_ns: the end of the connection's current wait (`time.perf_counter_ns()`).
+        used_ns: the time at which the connection's last response had been read (same clock).
         stamps: the kernel's receive timestamp of the last bytes read (receive_timestamps.py), or nothing.
     """
 
@@ -132,8 +132,8 @@ class Connection:
             request: head and body.
             started_ns: the current time (`time.perf_counter_ns()`).
             deadline_ns: the deadline of the whole exchange, on the same clock.
-            replayable: whether its method is idempotent.
-            bodiless: whether its method is HEAD.
+            replayable: whether the request's method is idempotent.
+            bodiless: whether the request's method is HEAD.
 
         Raises:
             TimeoutError: the connection was not opened, or the request was not sent or answered in time.

@@ -83,7 +83,7 @@ class Security:
     Attributes:
         kind: header, query, cookie, bearer or basic.
         name: the name of the header, query parameter or cookie.
-        scheme: its name in the document.
+        scheme: the credential's name in the document.
     """
 
     kind: str
@@ -103,7 +103,7 @@ class Operation:
         answer: the schema of a good JSON answer; None if the document contains none.
         unsupported: why no request can be made, as a clause; None if a request can be made.
         changes: why the operation may change data of the service, as a clause; None if it looks harmless.
-        in_doubt: whether it is uncertain that the operation changes something.
+        in_doubt: whether `changes` is only a guess.
     """
 
     method: str

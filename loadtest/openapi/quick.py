@@ -34,8 +34,8 @@ class QuickScenario:
     """A scenario generated for one run.
 
     Attributes:
-        path: the path of its file, which exists during the run.
-        target: the URL to which its paths are appended.
+        path: the path of the scenario's file, which exists during the run.
+        target: the URL to which the scenario's paths are appended.
     """
 
     path: Path

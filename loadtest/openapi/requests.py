@@ -24,7 +24,7 @@ class RequestCode:
     """One request as Python expressions that use `draw` and the names of the generated file.
 
     Attributes:
-        operation: the operation that it calls.
+        operation: the operation that the request calls.
         before: statements that the expressions need, such as drawing a multipart body.
         params, headers, json, data: None if the request does not have this part.
     """

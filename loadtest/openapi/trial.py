@@ -197,7 +197,7 @@ class DataFile:
     """A data file whose rows fill the requests.
 
     Attributes:
-        columns: its columns by their plain names.
+        columns: the file's columns by their plain names.
     """
 
     path: Path

@@ -21,8 +21,8 @@ class Written:
 
     Attributes:
         source: the source of the locustfile.
-        sent: the operations that it sends.
-        left_out: the operations that it does not send, with the reasons.
+        sent: the operations that the scenario sends.
+        left_out: the operations that the scenario does not send, with the reasons.
         requests: number of requests that were sent to try the scenario.
         columns: the columns of the data file that have the name of a field, and all other columns.
     """

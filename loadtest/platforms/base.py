@@ -59,9 +59,9 @@ class SideOptions:
     """The options of one of two targets.
 
     Attributes:
-        name: its name in the report.
-        platform: the kind of its platform.
-        options: its target options.
+        name: the target's name in the report.
+        platform: the kind of the target's platform.
+        options: the options of this target.
     """
 
     name: str
@@ -75,9 +75,9 @@ class ScenarioNeeds:
 
     Attributes:
         limits: the scenario's own `limits`, which replace options that are not given.
-        speaks_http: whether any of its users sends HTTP/1.1.
+        speaks_http: whether any user of the scenario sends HTTP/1.1.
         most_users: the maximum number of users; None if it is not known.
-        first_requests: the command that sends its first requests (`emulator.model.EmulatorOptions`).
+        first_requests: the command that sends the scenario's first requests (`emulator.model.EmulatorOptions`).
     """
 
     limits: Mapping[str, object] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Target:
     """A target that is ready for load.
 
     Attributes:
-        record: its record in `run.json`.
+        record: the target's record in `run.json`.
         sides: the records of both sides of a run against two targets.
         environment: variables that the Locust processes need to reach the target.
         collect: called with the finished run while the target is still running; fetches the target's own measurements.
@@ -196,10 +196,10 @@ class Platform(ABC):
     yields.
 
     Attributes:
-        kind: its name in `--target`, which is stored in `run.json` as `kind`.
-        capabilities: its capabilities; `Url` records them for each URL.
-        has_own_address: whether the load is sent to its address. If not, the load is sent to the hosts that the
-            scenario's user classes name.
+        kind: the platform's name in `--target`, which is stored in `run.json` as `kind`.
+        capabilities: what the platform supports; `Url` records the capabilities of each URL.
+        has_own_address: whether the load is sent to the platform's address. If not, the load is sent to the hosts that
+            the scenario's user classes name.
     """
 
     kind: ClassVar[str]
@@ -258,7 +258,7 @@ class Platform(ABC):
 
         Args:
             options: the given options.
-            dry_run: whether only its commands are needed, which works without credentials.
+            dry_run: whether only the commands of the deploy are needed; then no credentials are needed.
             console: shows warnings.
 
         Raises:

@@ -19,9 +19,10 @@ class Load:
     Attributes:
         plan: points of the planned users, joined by straight lines.
         duration_s: the length of the load; the users of the last point stay until its end.
-        requests_per_user_s: the rate of a user. If it is None, the platform assumes a rate and the estimate says so.
-        service_s: how long an instance works on a request. If it is None, the platform assumes a time and the estimate
+        requests_per_user_s: the rate of a user. None if not known: then the platform assumes a rate, and the estimate
             says so.
+        service_s: how long an instance works on a request. None if not known: then the platform assumes a time, and the
+            estimate says so.
         service_from: the source of `service_s`, which is printed after the value.
         held_s: how long a request counts towards an instance's concurrency, including the time it waits; None means
             `service_s`.

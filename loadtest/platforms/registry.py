@@ -28,8 +28,8 @@ def register(kind: str, where: str) -> None:
     """Add a platform, or replace an existing platform.
 
     Args:
-        kind: its name in `--target`.
-        where: its class, as `package.module:Class`; a leading dot stands for this package.
+        kind: the platform's name in `--target`.
+        where: the platform's class, as `package.module:Class`; a leading dot stands for this package.
     """
     _PLATFORMS[kind] = where
 

@@ -40,7 +40,7 @@ class MasterEnding:
 
     Attributes:
         at_s: when the scenario ended the run, in seconds since the load began; None if the scenario did not end it.
-        where: the place in its code, or its message.
+        where: the place in the scenario's code, or the scenario's message.
     """
 
     def __init__(self, environment: Environment, runner: MasterRunner, degrade: Callable[[str], None]) -> None:

@@ -115,7 +115,7 @@ def listen_first(hook: EventHook, first: First, measure: Measure | None = None) 
     Args:
         hook: the hook, which becomes an ObservedHook.
         first: receives the events of the hook.
-        measure: replaces the hook's `measure`; if it is None, Locust's `measure` is kept.
+        measure: replaces the hook's `measure`; None keeps Locust's `measure`.
     """
     if not isinstance(hook, ObservedHook):  # the scenario has replaced the hook by an object of its own class
         hook.__class__ = type("ObservedHook", (ObservedHook, type(hook)), {})

@@ -109,9 +109,9 @@ class Ledger:
 
         Args:
             worker: its name.
-            rows_sent: number of rows in its frames.
-            begun: number of requests that it began; each request is one of these rows or one of `refused_rows`.
-            refused_rows: number of requests for which it counted a refusal instead of writing a row.
+            rows_sent: number of rows in the worker's frames.
+            begun: number of requests that the worker began; each request is one of these rows or one of `refused_rows`.
+            refused_rows: number of requests for which the worker counted a refusal instead of writing a row.
         """
         account = self.accounts.setdefault(worker, _Account())
         account.rows_sent = rows_sent

@@ -54,8 +54,8 @@ class TaskErrors:
 
         Args:
             error: the exception.
-            where: as in TaskErrorRecord; if it is empty, it is determined from the traceback.
-            task: the task or the event; it is determined in the same way.
+            where: as in TaskErrorRecord; "" if the place must be determined from the traceback.
+            task: the task or the event; "" if it must be determined from the traceback.
             user: the user or TaskSet whose code raised the exception.
         """
         if getattr(error, _COUNTED, False):

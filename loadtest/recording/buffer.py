@@ -46,7 +46,7 @@ class OpenRequest(Hashable, Protocol):
     The client keeps this object. The object is compared and hashed by identity.
 
     Attributes:
-        started_ns: when it was begun (`time.perf_counter_ns()`).
+        started_ns: when the request was begun (`time.perf_counter_ns()`).
     """
 
     started_ns: int

@@ -17,7 +17,7 @@ class Capabilities(BaseModel):
         single_process: one process serves everything, so the count of instances is always 1.
         scales: instances are added and removed with the load.
         bills: a run costs money. The cost is estimated, confirmed by the user, and limited by `--max-cost`.
-        priced: Cloud Run's price list can be applied to its metrics, even if nothing is billed.
+        priced: Cloud Run's price list can be applied to the platform's metrics, even if nothing is billed.
         takes_limits: the run creates the service, and therefore sets its CPU, memory, concurrency and instances.
         has_metrics: the platform records its own series (instances, CPU, billed time), which are fetched with the run.
         needs_token: a service on this platform may be private, and is then called with an ID token.

@@ -134,7 +134,7 @@ class SideRecord(_Record):
     """One of the two targets of a run against two targets.
 
     Attributes:
-        name: its name in reports.
+        name: the target's name in reports.
         target: its record.
     """
 
@@ -196,11 +196,10 @@ class TaskErrorRecord(_Record):
     Attributes:
         where: `task`, `on_start`, `on_stop`, `listener`, `init` (of a worker), or `exit` (`sys.exit` in a task).
         exception: the exception's class.
-        message: its redacted text, at most 500 characters, with ids replaced by placeholders. user_class, task: the
-        user class and task whose code raised it; "" if not known (a listener has neither).
-        count: how often it was raised, over all workers.
-        traceback: the innermost 4,000 characters of the first exception's traceback, redacted.
-        worker: the worker that raised the first exception.
+        message: the redacted text of the exception, at most 500 characters, with ids replaced by placeholders.
+        user_class, task: the user class and task whose code raised the exception; "" if not known (a listener has
+        neither). count: how often such exceptions were raised, in all workers together. traceback: the innermost 4,000
+        characters of the first exception's traceback, redacted. worker: the worker that raised the first exception.
     """
 
     where: str
@@ -230,11 +229,11 @@ class RefusalRecord(_Record):
 
     Attributes:
         name: the kind, such as `response_time is not a number` or `frame: bounds`.
-        count: how often it occurred.
+        count: how often such a value occurred.
         lost: whether a row is missing because of the value (then the run is degraded), or only the value was left out
             of its row.
         example: the first such value, shortened and redacted.
-        worker: the worker that reported it first.
+        worker: the worker that first reported such a value.
     """
 
     name: str

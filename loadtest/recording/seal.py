@@ -63,13 +63,14 @@ class SpooledRows:
     """The content of a spool for one worker.
 
     Attributes:
-        rows: number of rows in its frames.
+        rows: number of rows in the worker's frames.
         gap_rows: number of rows in missing frames between existing frames, according to the worker's own count.
-        densest: number of rows in its largest frame, or the largest number of requests begun from one frame to the
-            next, whichever is larger.
+        densest: number of rows in the worker's largest frame, or the largest number of requests begun from one frame to
+            the next, whichever is larger.
         last_ns: when the request of the worker's last row began, in UTC ns by the worker's clock; 0 if there are no
             rows.
-        begun: number of requests that the worker had begun when it sent the last frame; None if it did not count them.
+        begun: number of requests that the worker had begun when it sent the last frame; None if the worker did not
+            count begun requests.
     """
 
     rows: int = 0

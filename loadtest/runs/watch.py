@@ -119,7 +119,7 @@ def watch(
     Args:
         fleet: the started fleet.
         folder: the run's folder.
-        planned_s: its planned duration, if it is known.
+        planned_s: the planned duration of the run; None if not known.
         abort_conditions: conditions that end the run early; the run is then not complete.
         console: shows the progress.
         goals: conditions that end the run as complete.

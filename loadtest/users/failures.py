@@ -16,7 +16,10 @@ class BadStatusError(Exception):
 
 
 def describe(failure: OSError, timeout_s: float) -> Exception:
-    """Return the failure of a request that got no valid answer. If it was a timeout, the text states the limit."""
+    """Return the failure of a request that got no valid answer.
+
+    If the failure was a timeout, the text states the limit.
+    """
     if failure.args == (EXPIRED,):
         return TimeoutError(f"no whole response within {timeout_s:g} s")
     return failure

@@ -287,7 +287,7 @@ class Performer:
 
         Args:
             request: gets the head and the times of the last answer.
-            kind: the kind of its body.
+            kind: the kind of the request's body.
             answer: body and head of the first answer.
             deadline_ns: the deadline of the whole chain of redirects.
             max_redirects: the maximum number; −1 means the user's own limit.

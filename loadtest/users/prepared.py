@@ -24,13 +24,13 @@ class PreparedRequest:
         head: everything up to the number of bytes of the body.
         bare: the whole request, if it has no body and states no length; else b"".
         lines: request line and headers without Content-Length.
-        name: the name under which it is recorded without `name=`; `name_id`, `method_id`: ids of interned strings.
-        site, target: the server, and path with query.
+        name: the name under which the request is recorded without `name=`; `name_id`, `method_id`: ids of interned
+        strings. site, target: the server, and path with query.
         pool: the connections to that server.
-        kind: the kind of its body (request_body.py).
-        replayable: whether its method is idempotent.
-        bodiless: whether its answer has no body.
-        side: to which of two targets it is sent, as an index into SIDES; 0 in a run with one target.
+        kind: the kind of the request's body (request_body.py).
+        replayable: whether the request's method is idempotent.
+        bodiless: whether the answer has no body.
+        side: to which of two targets the request is sent, as an index into SIDES; 0 in a run with one target.
     """
 
     head: bytes
@@ -85,7 +85,8 @@ def prepare(
         target: path and query, encoded.
         method: in capitals.
         kind: the kind of body (request_body.py).
-        name: its name in Locust's event; in its row, ids in the name are grouped (core/templates.py).
+        name: the request's name in Locust's event; in the request's row, ids in the name are grouped
+            (core/templates.py).
         text_id: returns the ids of the row buffer.
         client_headers: sent with every request.
         headers: the headers of this request, which override the headers of the client.

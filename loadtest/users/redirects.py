@@ -25,7 +25,7 @@ class Step:
     """One request in a chain of redirects: the first request, or a request that follows a redirect.
 
     Attributes:
-        kind: the kind of its body (request_body.py).
+        kind: the kind of the request's body (request_body.py).
         headers: the headers of the request itself.
     """
 

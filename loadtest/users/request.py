@@ -34,13 +34,13 @@ class Request:
     """One request. In the row buffer, this object is an open request (`OpenRequest` in recording/buffer.py).
 
     Attributes:
-        name: the name under which it is recorded; `name_id` and `method_id` are ids of interned strings.
+        name: the name under which the request is recorded; `name_id` and `method_id` are ids of interned strings.
         given_headers: the headers of the request itself.
         given_context: `context=` of the request.
         cookies: the encoded Cookie header that was sent; b"" without cookies.
-        started_ns, ended_ns: when it was sent, and when the last byte had been read or the client gave up
-        (`time.perf_counter_ns()`). late_us: how much later than scheduled it was sent; −1 without a schedule. parsed:
-        the parsed head of its answer; NO_HEAD without an answer. stamp: when the kernel received the last byte
+        started_ns, ended_ns: when the request was sent, and when the last byte had been read or the client gave up
+        (`time.perf_counter_ns()`). late_us: how much later than scheduled the request was sent; −1 without a schedule.
+        parsed: the parsed head of the answer; NO_HEAD without an answer. stamp: when the kernel received the last byte
             (receive_timestamps.py); b"" if this is not known. `parsed`, `stamp` and `ended_ns` are set when the request
             has ended.
     """

@@ -86,9 +86,9 @@ class Twin:
 
     Attributes:
         side: index into SIDES.
-        number: the number of its place among the users of its class in this process.
-        pair: the state that it shares with its twin.
-        block: how many tasks it has begun; in an open loop, the number of the block of its arrival.
+        number: the number of the user's place among the users of the same class in this process.
+        pair: the state that the user shares with its twin.
+        block: how many tasks the user has begun; in an open loop, the number of the block of the user's arrival.
         choosing: whether the next task is being chosen; nested choices then continue with the same random state.
     """
 

@@ -25,9 +25,9 @@ class Site:
     """One server.
 
     Attributes:
-        origin: scheme and authority, the beginning of its URLs.
+        origin: scheme and authority, the beginning of the server's URLs.
         host_header: the encoded Host header.
-        own: whether it is the server of the user's `host`; credentials are sent only to this server.
+        own: whether this is the server of the user's `host`; credentials are sent only to this server.
     """
 
     origin: str

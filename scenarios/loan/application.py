@@ -55,9 +55,9 @@ def applications_of(user: User) -> Iterator[dict[str, Any]]:
 def application(draw: random.Random) -> dict[str, Any]:
     """Return one loan application.
 
-    It has the 18 fields of the service's schema in the same order; amounts are in cents. In one application of four,
-    the two flags are the strings "True" and "False"; in the others they are JSON booleans. Real clients send both
-    forms, and the service accepts both.
+    The application has the 18 fields of the service's schema in the same order; amounts are in cents. In one
+    application of four, the two flags are the strings "True" and "False"; in the others they are JSON booleans. Real
+    clients send both forms, and the service accepts both.
     """
     bank, bank_state = draw.choice(BANKS)
     state = draw.choice(STATES)

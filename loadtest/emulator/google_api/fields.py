@@ -47,7 +47,7 @@ class Field:
         use: what the emulator does with it.
         why: for a refused field, the feature that the emulator does not have.
         harmless: values of a refused field that are accepted, because they do not request the feature.
-        is_flag: whether it is a boolean, which the Knative form spells as text.
+        is_flag: whether the field is a boolean, which the Knative form spells as text.
     """
 
     v1: Path

@@ -25,8 +25,8 @@ def build(emulator: Emulator, policies: Policies, access: Access | None) -> grpc
     Args:
         emulator: the emulator to serve; its methods are called only on the running loop.
         policies: shared with the REST form, so that both return the same policies.
-        access: the access rules; every call must contain their secret (`authorization: Bearer SECRET`). If it is None,
-            every call is accepted; use this only for a server on a socket that no other user can reach.
+        access: the access rules; every call must contain their secret (`authorization: Bearer SECRET`). If `access` is
+            None, every call is accepted; use None only for a server on a socket that no other user can reach.
     """
     operations = Operations()
     admin = RunAdmin(emulator, operations, policies)

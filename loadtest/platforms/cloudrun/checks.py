@@ -50,9 +50,9 @@ class ServiceCheckRequest:
     """The service to check, and how it will be used.
 
     Attributes:
-        service: its name or URL.
-        project: its project; None means the project of the credentials.
-        region: its region; None if the URL contains the region.
+        service: the service's name or URL.
+        project: the service's project; None means the project of the credentials.
+        region: the service's region; None if the URL contains the region.
         endpoint: the address of a local Cloud Run that is used instead of Google.
         run_s: the planned length of the run.
         path: the path to which the payload is posted.

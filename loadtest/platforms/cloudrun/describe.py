@@ -26,11 +26,12 @@ class Described:
 
     Attributes:
         target: the record for `run.json`.
-        public: whether everyone may call it; None if our credentials may not read its policy.
+        public: whether everyone may call the service; None if our credentials may not read the service's policy.
         probe: kind of the startup probe: `http`, `grpc` or `tcp` (Cloud Run's default).
-        ready: whether its latest revision is ready.
+        ready: whether the service's latest revision is ready.
         message: the message of the service, if the service is not ready.
-        audience: the audience of an ID token for it. This is the service's own URL, even if the URL of a tag is called.
+        audience: the audience of an ID token for the service. This is the service's own URL, even if the URL of a tag
+            is called.
     """
 
     target: TargetRecord
