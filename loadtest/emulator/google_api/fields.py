@@ -106,8 +106,8 @@ FIELDS: tuple[Field, ...] = (
         _field(_A + name, "", OUT)
         for name in ("client-name", "client-version", "operation-id", "urls", "ingress-status")
     ),
-    *(_field(f"metadata annotations {name}", "", OUT) for name in ("serving.knative.dev/creator",)),
-    *(_field(f"metadata annotations {name}", "", OUT) for name in ("serving.knative.dev/lastModifier",)),
+    _field("metadata annotations serving.knative.dev/creator", "", OUT),
+    _field("metadata annotations serving.knative.dev/lastModifier", "", OUT),
     _field("metadata annotations client.knative.dev/user-image", "", K),
     _field(_A + "description", "description", K),
     _field(_A + "ingress", "", K),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from reports.data import formats as f
 from reports.data.timeline import CHARTS
-from reports.model import Comparison, Report, RunSummary, Spike
+from reports.model import Comparison, Outage, Report, RunSummary, Spike
 from reports.render import comparing, sentences
 from reports.render.columns import quantile_cell, table_of
 from reports.render.first_step import first_step
@@ -146,12 +146,7 @@ def _spike_row(number: int, run: RunSummary, spike: Spike, *, several: bool) -> 
     yield Cell(str(number))
     if several:
         yield Cell(run.name)
-    open_end = "…" if spike.cut else ""
-    yield Cell(
-        f"{f.elapsed(spike.onset_s)} – {f.elapsed(spike.end_s)}{open_end}",
-        small=(f"{f.utc(run.load_start, spike.onset_s)} UTC",),
-        zoom=(spike.onset_s, spike.end_s),
-    )
+    yield _when(run, spike)
     yield Cell(f.ms(spike.peak_ms), small=(f.interval_ms(spike.peak_low_ms, spike.peak_high_ms),))
     yield Cell(f.ms(spike.baseline_ms), small=(f.times(spike.ratio),))
     yield Cell(f.count(spike.requests))
@@ -160,6 +155,15 @@ def _spike_row(number: int, run: RunSummary, spike: Spike, *, several: bool) -> 
     causes = " + ".join([spike.cause, *(cause.cause for cause in spike.also)])
     evidence = [*spike.evidence, *(sentence for cause in spike.also for sentence in cause.evidence)]
     yield Cell(causes, small=(f"{spike.confidence} confidence",), more=tuple(evidence))
+
+
+def _when(run: RunSummary, event: Spike | Outage) -> Cell:
+    """Return when a spike or an outage began and ended; "…" if the run ended first."""
+    return Cell(
+        f"{f.elapsed(event.onset_s)} – {f.elapsed(event.end_s)}{'…' if event.cut else ''}",
+        small=(f"{f.utc(run.load_start, event.onset_s)} UTC",),
+        zoom=(event.onset_s, event.end_s),
+    )
 
 
 def _outage_table(report: Report) -> Table:
@@ -176,11 +180,7 @@ def _outage_table(report: Report) -> Table:
     rows = tuple(
         (
             *((Cell(run.name),) if several else ()),
-            Cell(
-                f"{f.elapsed(outage.onset_s)} – {f.elapsed(outage.end_s)}{'…' if outage.cut else ''}",
-                small=(f"{f.utc(run.load_start, outage.onset_s)} UTC",),
-                zoom=(outage.onset_s, outage.end_s),
-            ),
+            _when(run, outage),
             Cell(outage.kind, tone="bad"),
             Cell(f.count(outage.failed)),
             Cell(f.count(outage.requests), small=(f.percent(outage.share_ratio),)),
