@@ -93,14 +93,16 @@ def _knee(light: LightLoad, plateau: float, unit: str) -> str:
 def _wanted(data: RunData, spikes: Sequence[Spike]) -> str:
     """Return a sentence that says how high the demand was, and when the service was saturated; "" if it kept up."""
     full = [spike for spike in spikes if spike.cause in SATURATIONS]
-    if not full or data.demand is None:
+    if not full:
         return ""
     worst = max(full, key=lambda spike: spike.extra_waiting_request_s)
     inside = slice(worst.onset_s, max(worst.end_s, worst.onset_s + 1))
+    when = f"{formats.elapsed(worst.onset_s)} {'to the end' if worst.cut else f'to {formats.elapsed(worst.end_s)}'}"
+    if data.demand is None or np.isnan(data.demand[inside]).all():
+        return f"The service was saturated from {when}. "
     wanted = float(np.nanmax(data.demand[inside]))
     answered = float(data.series.ok_ended[inside].mean())
     what = f"{formats.decimal(wanted)} arrivals/s" if data.opened else f"{formats.count(round(wanted))} users"
-    when = f"{formats.elapsed(worst.onset_s)} {'to the end' if worst.cut else f'to {formats.elapsed(worst.end_s)}'}"
     return f"{what} got {formats.decimal(answered)} answers/s: saturated from {when}. "
 
 

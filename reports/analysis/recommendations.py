@@ -70,9 +70,11 @@ def _limited(data: RunData, spikes: Sequence[Spike], prices: Prices, size: _Size
     for spike in spikes:
         normal[max(0, spike.onset_s - rules.WINDOW_S) : spike.end_s + rules.WINDOW_S] = False
     each = (demand / counted)[normal]
-    if not len(each) or np.isnan(each).all() or np.nanmax(each) <= 0:
+    if np.isnan(each).all() or np.isnan(demand[inside]).all():
         return None
     peak, held = float(np.nanmax(demand[inside])), float(np.nanpercentile(each, 95))
+    if held <= 0:
+        return None
     wanted = math.ceil(peak * rules.HEADROOM / held)
     if wanted <= most:
         return None

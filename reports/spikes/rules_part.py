@@ -224,6 +224,8 @@ def _fell(users: Floats | None, at: int) -> bool:
     if users is None:
         return False
     now, before = users[max(0, at - 5) : at + 5], users[max(0, at - 90) : max(1, at - 5)]
+    if np.isnan(now).all() or np.isnan(before).all():
+        return False
     return float(np.nanmean(now)) < 0.85 * float(np.nanmean(before))
 
 

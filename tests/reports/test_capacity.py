@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from loadtest.recording.run import Limits, TargetRecord
 from reports.analysis.analysis import Analysis, analyse
 from reports.model import Capacity
+from reports.spikes.cause import Cause, Confidence
 from tests.kinds import Drawn, Seen, write
 from tests.queueing import Queue, simulate_queue
+from tests.recording.live import load_line
+from tests.reports.folders import write_rows
 from tests.simulator import Event, Kind, Story, simulate
 from tests.world import World
 
@@ -82,6 +86,41 @@ def test_a_slow_dependency_is_no_knee(tmp_path: Path) -> None:
     story = Story(events=[Event(Kind.DEPENDENCY, 200, 120, factor=4)], base_ms=50, drift=0.02)
     folder = simulate(tmp_path / "run", story, 1)
     assert not analyse(folder, folder.read_run()).capacity.reached
+
+
+@pytest.mark.parametrize("known_s", [0, 250])
+def test_users_that_are_not_known_in_a_saturation_are_left_out_of_its_sentence(tmp_path: Path, known_s: int) -> None:
+    """A part of `load.csv` is missing, and the record has no plan."""
+    folder = simulate(tmp_path / "run", Story(events=[Event(Kind.SCALE_OUT, 300, 60)]), 1)
+    header, *lines = folder.load.read_text().splitlines(keepends=True)
+    folder.load.write_text("".join([header, *lines[:known_s]]))
+    run = folder.read_run()
+    found = analyse(folder, run.model_copy(update={"scenario": run.scenario.model_copy(update={"plan": []})}))
+    assert [spike.cause for spike in found.spikes] == [Cause.SCALE_OUT]
+    assert found.capacity.text.startswith("The service was saturated from 5:00 to 6:00. ")
+    assert "kept up" not in found.capacity.text
+
+
+@pytest.mark.parametrize("users", ["", "0"])
+def test_refusals_give_no_advice_without_known_users(tmp_path: Path, users: str) -> None:
+    """Half of the requests are refused from 200 to 240 s. Later lines of `load.csv` are missing, or give no user."""
+    start = np.arange(0, 400, 0.05)
+    at = np.arange(len(start))
+    refused = (start >= 200) & (start < 240) & (at % 2 == 0)
+    folder = write_rows(
+        tmp_path / "run",
+        start_s=start.tolist(),
+        latency_us=np.where((start >= 200) & (start < 240), 300_000, 20_000).tolist(),
+        outcome=["http_error" if no else "ok" for no in refused],
+        status=[429 if no else 200 for no in refused],
+        instance=["one" if even else "two" for even in at % 2],
+        record={"target": TargetRecord(kind="cloud", url="https://x.invalid", limits=Limits(max_instances=2))},
+    )
+    known = range(150) if not users else range(400)
+    folder.append_load([load_line(second) | {"users": users or "20", "planned_users": ""} for second in known])
+    found = analyse(folder, folder.read_run())
+    assert [(spike.cause, spike.confidence) for spike in found.spikes] == [(Cause.REFUSED, Confidence.HIGH)]
+    assert not [each for each in found.advice if each.option == "--max-instances"]
 
 
 def test_under_autoscaling_capacity_is_per_instance(tmp_path: Path) -> None:
