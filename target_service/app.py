@@ -105,8 +105,8 @@ def _documented(answers: dict[str, Answer], counts: Counts) -> FastAPI:
 class _Direct:
     """Answer predictions before FastAPI sees them, because its routing and middleware take longer than the prediction.
 
-    Requests that this layer would answer differently from FastAPI (with a large body, or a body of unknown length) are
-    passed on, like requests to all other paths.
+    This layer passes two kinds of request on to FastAPI: requests to all other paths, and requests with a large body or
+    a body of unknown length, which FastAPI would answer differently.
     """
 
     def __init__(self, app: ASGIApp, answers: dict[str, Answer]) -> None:

@@ -2,9 +2,9 @@
 
 `import catboost` takes most of a cold start, and nearly all of this time is spent on importing pandas and scipy.sparse.
 CatBoost's extension module always imports pandas and scipy, but only to check whether an input is a DataFrame, a Series
-or a sparse matrix; a list is none of these. Therefore empty modules replace these two while CatBoost is imported: no
-object is an instance of their types, and creating an instance raises an exception. Afterwards the real modules can be
-imported as usual.
+or a sparse matrix; a list is none of these. Therefore empty modules replace pandas and scipy while CatBoost is
+imported: no object is an instance of their types, and creating an instance raises an exception. Afterwards the real
+modules can be imported as usual.
 
 benchmarks/cold_start.py measures the saved time. tests/target_service/test_predictions.py checks that the answers are
 the same, to the last bit, as with the full import. If another version of CatBoost used more of pandas to predict from

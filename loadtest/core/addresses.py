@@ -15,8 +15,7 @@ from .errors import UnusableError, UsageError
 LOOPBACK = "127.0.0.1"
 
 PORTS = (12_000, 30_000)
-"""Ports for our listeners. They are below the ports that the kernel usually uses for outgoing connections (32768 and
-up)."""
+"""Ports for our listeners, below the ports that the kernel usually uses for outgoing connections (32768 and up)."""
 
 _ENDS_IN_PORT = re.compile(r":\d+$")
 _URL_SIGNS = re.compile(r"[!-~]+")

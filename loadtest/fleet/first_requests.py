@@ -31,8 +31,8 @@ PAUSE_S = 0.01
 sleeps between requests too."""
 
 MOST_S = 15.0
-"""Time limit of each of the two parts. A scenario with long waits inside its tasks sends fewer requests in this
-time."""
+"""Time limit of the requests before the measurement, and of the measured requests. A scenario with long waits inside
+its tasks sends fewer requests in this time."""
 
 SHOWN_CHARS = 300
 """At most this many characters of a failed answer are shown."""
@@ -91,7 +91,7 @@ def tasks_per_s(user_class: Any) -> float | None:
     """Return how many tasks per second a user of the class would begin if its tasks took no time.
 
     The number comes from the class's `requests_per_s`, or else from the mean of 20 waits of its `wait_time`. None if
-    neither of the two is known.
+    neither source states the rate.
     """
     if stated := getattr(user_class, "requests_per_s", 0):
         return float(stated)

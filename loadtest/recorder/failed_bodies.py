@@ -62,7 +62,7 @@ def body_read(response: object) -> bytes:
     """Return the part of an answer's body that the client has read; b"" if nothing, or if the client is unknown.
 
     `requests` keeps this part as `_content`, FastHttpUser's client as `_cached_content`. The public properties of these
-    clients' answers would read a body that the scenario wants to stream.
+    answers would read the whole body, even if the scenario wants to stream the body.
     """
     if isinstance(response, Response):
         return response.content or b""

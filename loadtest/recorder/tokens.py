@@ -183,7 +183,7 @@ def from_socket(path: str) -> tuple[str, float]:
 
 
 def from_metadata(audience: str) -> tuple[str, float]:
-    """Return the token of this machine's service account from Google's metadata server, and when to request a new one.
+    """Return this machine's token from Google's metadata server, and the time at which to request a new token.
 
     Raises:
         TargetError: there is no such server, or no service account.

@@ -137,7 +137,7 @@ class RowBuffer:
     def count_events(self, name: str, method: str, count: int = 1) -> None:
         """Count requests reported to Locust's totals.
 
-        Each of them has its row in this buffer or is recorded as refused.
+        Each of these requests has its row in this buffer or is recorded as refused.
         """
         key = (name, method)
         if key not in self.events and len(self.events) >= MAX_EVENT_KEYS:
@@ -261,6 +261,6 @@ def attach(environment: object, buffer: RowBuffer) -> None:
 
 
 def buffer_of(environment: object) -> RowBuffer | None:
-    """Return the environment's buffer, or None if nothing records (plain `locust`)."""
+    """Return the environment's buffer, or None if there is no recorder (plain `locust`)."""
     buffer: RowBuffer | None = getattr(environment, _ATTRIBUTE, None)
     return buffer

@@ -14,7 +14,7 @@ from .run import Outcome, Run
 def newest_pair(runs: Path) -> tuple[list[RunFolder], list[str]]:
     """Return the newest local run, the newest cloud or emulator run of the same scenario, and a message.
 
-    If one of the two is missing, return the newest run alone, with a sentence that says what is missing.
+    If one of these two runs is missing, return the newest run alone, with a sentence that says what is missing.
 
     Raises:
         UnknownRunError: no recorded run can be reported.

@@ -133,7 +133,10 @@ def parse_options(  # long, because each option takes one line in the parameters
             f"`--scenario {scenario[:80]}`: there is no such scenario or file ({error.strerror})."
         ) from None
     if "," in str(path):
-        raise UsageError(f"`--scenario {path}`: Locust reads a comma as a second file; rename it or its folder.")
+        raise UsageError(
+            f"`--scenario {path}`: Locust would read a comma as the separator of two files; rename the "
+            "file or its folder."
+        )
     platform, of_target = (
         _two_targets(sides or (), commands or (), services or (), target_options)
         if sides or commands or services

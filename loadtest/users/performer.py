@@ -198,7 +198,7 @@ class Performer:
         return response
 
     def record(self, response: Response, error: Exception | None) -> None:
-        """Record the request as one row, and count it once in Locust's totals; Tally describes the two ways."""
+        """Record the request as one row, and count it once in Locust's totals, in one of the two ways of Tally."""
         request = response.request
         if not self._buffer.end(request):
             return  # the run has ended, and the request already has its row

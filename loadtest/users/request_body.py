@@ -34,7 +34,7 @@ def encode_json(value: Any) -> bytes:
     library encodes the value again.
 
     Raises:
-        TypeError: neither of the two can encode the value.
+        TypeError: neither encoder can encode the value.
     """
     try:
         body = orjson.dumps(value)

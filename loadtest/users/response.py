@@ -61,10 +61,10 @@ class Response:
     """A response, or the information that there is none.
 
     With catch_response, the scenario checks the response in a `with` block. This class has the same interface as
-    FastHttpUser's response. In the block, the last call of `success()` or `failure(reason)` decides. If neither of the
-    two was called, the status decides, and an exception that leaves the block counts as a failed check. After the
-    request was recorded, every exception is passed on to Locust, except Locust's ResponseError, which only states that
-    the check failed.
+    FastHttpUser's response. In the block, the last call of `success()` or `failure(reason)` decides. If neither was
+    called, the status decides, and an exception that leaves the block counts as a failed check. After the request was
+    recorded, every exception is passed on to Locust, except Locust's ResponseError, which only states that the check
+    failed.
 
     Attributes:
         status_code: 0 if there was no answer.

@@ -101,7 +101,7 @@ class Hub:
         """
         if self._paths.setdefault(path.name, path) != path:
             raise DataFileError(
-                f'rows("{path}", order="once"): {self._paths[path.name]} has the same name; rename one of the two.'
+                f'rows("{path}", order="once"): {self._paths[path.name]} has the same name; rename one of the files.'
             )
 
     def startup(self, environment: Environment) -> None:

@@ -1,8 +1,8 @@
 """Split the users of a run against two targets into pairs of twins, which send the same requests in random order.
 
-The host of a run against two targets consists of both URLs with a space between them. Locust sends this text to every
-worker. The users of a class form pairs of twins. Each user keeps its side until it ends, so its login, its data in
-`self` and the ids that it got from the service belong to one target. Twins have the same seeds (for tasks and
+The host of a run against two targets consists of both URLs with a space between them. Locust sends the text of the host
+to every worker. The users of a class form pairs of twins. Each user keeps its side until it ends, so its login, its
+data in `self` and the ids that it got from the service belong to one target. Twins have the same seeds (for tasks and
 payloads). If twins have a schedule, they share its points: for every block of two points, a random draw decides which
 twin takes which point.
 """
@@ -195,7 +195,7 @@ def current_side() -> int:
 
 
 def shared_by_twins(user: Any, name: object, new: Callable[[], Value]) -> Value:
-    """Return a value that a user and its twin share. The first of the two that needs the value creates it.
+    """Return a value that a user and its twin share. The twin that needs the value first creates it.
 
     If there is no twin, return a new value.
     """

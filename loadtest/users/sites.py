@@ -60,7 +60,7 @@ def key_of(url: SplitResult) -> Key:
 def plain_key(key: Key) -> Key:
     """Return the identity that an HTTPS server on its default port would have with HTTP.
 
-    A redirect between these two stays on the host.
+    A redirect from such an HTTP server to the HTTPS server, or back, stays on the host.
     """
     return ("http", key[1], 80) if key == ("https", key[1], 443) else key
 

@@ -49,7 +49,7 @@ class Tally:
 
     Attributes:
         transport: the state that the clients' connections share.
-        buffer: the recorder's row buffer, or a separate one for the texts if nothing records.
+        buffer: the recorder's row buffer; without a recorder, a separate buffer for the texts.
         append: called with one row of `pack_timed`.
     """
 
