@@ -184,6 +184,7 @@ def _print_trend(runs: Path, scenario: str, output: ListFormat) -> int:
     """Print each series of a scenario with its changes of level, as text, or with all values as JSON."""
     import json
 
+    from reports.data.formats import ms
     from reports.data.history import histories
     from reports.render.index import entry, measured
     from reports.render.sentences import change_sentence
@@ -230,7 +231,7 @@ def _print_trend(runs: Path, scenario: str, output: ListFormat) -> int:
     for history in series:
         name = f"{history.scenario} on {history.target}" + (f", {history.label}" if history.label else "")
         values = [run.p95_ms for run in history.runs]
-        drawn = f"{spark(values)}  {min(values):.3g} to {max(values):.3g} ms"
+        drawn = f"{spark(values)}  {ms(min(values))} to {ms(max(values))}"
         out.print(f"{name}: p95 of {len(values)} runs  {drawn}", markup=False, highlight=False, soft_wrap=True)
         for change in history.changes:
             out.print(f"  {change_sentence(history, change)}", markup=False, highlight=False, soft_wrap=True)

@@ -101,6 +101,15 @@ def test_only_complete_runs_of_one_service_are_one_series() -> None:
     assert (history.target, len(history.runs)) == ("url http://a", 4)
 
 
+def test_the_verb_writes_a_p95_of_seconds_as_a_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for at, ms in enumerate((900, 1600)):
+        record = {"id": f"run-{at}", "start": T0 + timedelta(hours=at)}
+        made = write_rows(tmp_path, latency_us=[ms * 1000] * 100, record=record)
+        made.write_derived(made.summary, build_report([made.path]).model_dump_json())
+    assert run_verb(["runs", "--trend", "ramp300", "--runs", str(tmp_path)]) == ExitCode.HELD
+    assert "900 ms to 1,600 ms" in capsys.readouterr().out
+
+
 def test_the_index_and_the_verb_name_the_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """There are twelve runs of 20 ms and twelve of 30 ms with a new commit.
 
