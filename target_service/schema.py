@@ -56,7 +56,7 @@ MAX_BATCH = 256
 which all other requests wait."""
 
 Flag = StrictBool | Literal["True", "False"]
-"""A JSON boolean, or the string that the training data uses for it. Pydantic 1 converted one form to the other
+"""A JSON boolean, or "True" or "False" as a string, as in the training data. Pydantic 1 converted one form to the other
 automatically."""
 
 Text = Annotated[str, Field(min_length=1, max_length=100)]

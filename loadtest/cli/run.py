@@ -100,7 +100,7 @@ def scenario_of(scenario: str | None, url: str, *, gets: list[str], seed: int, y
 
 @contextmanager
 def live_page(port: int | None, *, open_it: bool) -> Iterator[LivePage]:
-    """Serve the live page while the block lasts; an error that ends the block is shown on it."""
+    """Serve the live page while the block lasts; an error that ends the block is shown on the page."""
     from ..core.errors import LoadTestError
     from .live import LivePage
     from .terminal import talk

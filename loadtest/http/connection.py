@@ -32,9 +32,9 @@ FIRST_BYTES = 8_192
 """Buffer size for a response. Most responses fit into this buffer, and allocating a small buffer takes less time."""
 
 IDLE_NS = 5_000_000
-"""A connection that was unused for longer than this is checked before a request is sent on it, because the server may
-have closed it. Servers close idle connections after seconds. After a shorter time no check is made, because the read
-watcher notices that the server closed the connection; this saves a system call."""
+"""A connection that was unused for longer than this is checked before the next request, because the server may have
+closed the connection. Servers close idle connections after seconds. After a shorter time no check is made, because the
+read watcher notices that the server closed the connection; this saves a system call."""
 
 READS_WITHOUT_A_BREAK = 16
 """Maximum number of reads in a row without letting other greenlets run. Without this limit, a server that sends faster
@@ -116,7 +116,7 @@ class Connection:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a socket; the server may already have closed its end."""
+        """Whether there is a socket. The server may nevertheless have closed the connection."""
         return self._socket is not None
 
     def exchange(  # noqa: PLR0912, PLR0915 - one function, because a call takes 0.1 of the 10 µs of an exchange

@@ -1,4 +1,4 @@
-"""Ask the kernel whether a peer can have read the bytes that were sent to it."""
+"""Ask the kernel whether the peer can have read the bytes that were sent."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _LENGTH = 216
 def nothing_was_read(connected: socket.socket, last_bytes: int) -> bool:
     """Return whether it is certain that the last `last_bytes` bytes sent on a broken connection never reached the peer.
 
-    A closed socket answers data with a reset and acknowledges none of it, so no program can have read it. The result is
-    also False if the kernel gives no information (on other systems than Linux, or in a sandbox that imitates Linux).
+    A closed socket answers data with a reset and acknowledges no byte, so no program can have read the data. The result
+    is also False if the kernel gives no information (on other systems than Linux, or in a sandbox that imitates Linux).
     """
     if sys.platform != "linux":
         return False

@@ -36,9 +36,9 @@ LONGEST_SWEEP_S = 0.5
 class Deadlines:
     """The timer that ends the waits of this thread's connections at their deadlines.
 
-    The next check is due at the earliest deadline known, or after the shortest timeout of this process if that is
-    earlier: no wait that begins later can end before. Usual timeouts last several seconds, so the timer checks every
-    LONGEST_SWEEP_S and hardly wakes the process.
+    The next check is due at the earliest known deadline, or after the shortest timeout of this process, whichever comes
+    first. A wait that begins after this check was planned cannot have an earlier deadline. Usual timeouts last several
+    seconds, so the timer checks every LONGEST_SWEEP_S and hardly wakes the process.
 
     Attributes:
         connections: the open connections.

@@ -99,7 +99,7 @@ class Operation:
         method: in capitals.
         path: the template, such as `/items/{item_id}`.
         title: one line from the document about this operation.
-        operation_id: the document's name for it; "" if it has none.
+        operation_id: the document's name for the operation; "" if there is none.
         answer: the schema of a good JSON answer; None if the document contains none.
         unsupported: why no request can be made, as a clause; None if a request can be made.
         changes: why the operation may change data of the service, as a clause; None if it looks harmless.

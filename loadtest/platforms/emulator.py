@@ -81,8 +81,8 @@ class Emulator(Platform):
         """
         if options.endpoint is None:
             raise UsageError(
-                f"{run.id} ran on a local Cloud Run; its series were fetched with it. Give `--endpoint HOST:PORT` to "
-                "fetch them again, if the emulator is still running."
+                f"{run.id} ran on a local Cloud Run, and its series were fetched when the run ended. "
+                "Give `--endpoint HOST:PORT` to fetch them again, if the emulator is still running."
             )
         CloudRun().fetch_metrics(folder, run, options, console)
 

@@ -89,4 +89,4 @@ def _require_two(urls: Sequence[str | None]) -> None:
     first, second = urls
     if first and second and same_service(first, second):
         both = first if first == second else f"one service ({first} and {second})"
-        raise UsageError(f"Both sides are {both}: a comparison of a service with itself needs two copies of it.")
+        raise UsageError(f"Both sides are {both}: to compare a service with itself, start two copies of the service.")

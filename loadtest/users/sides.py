@@ -116,10 +116,10 @@ class Twin:
 class Sides:
     """Assign this process's users to the two sides. The class only does bookkeeping.
 
-    Within a class users are paired in the order in which they come. Of every two users, one is on each side, and a
-    random draw decides which side comes first. The places of users that end are reused, lowest first. Workers with odd
-    numbers use the opposite order of workers with even numbers, so that users without a twin are on both sides equally
-    often.
+    Within a class, users are paired in the order in which Locust creates them. Of every two users, one is on each side,
+    and a random draw decides which side comes first. The places of users that end are reused, lowest first. Workers
+    with odd numbers use the opposite order of workers with even numbers, so that users without a twin are on both sides
+    equally often.
 
     Args:
         hosts: the hosts of both sides.

@@ -44,7 +44,7 @@ class Field:
     Attributes:
         v1: its path in the Knative form; () if it is not in that form.
         v2: its path in the JSON of `google.cloud.run.v2.Service`; () if it is not in that form.
-        use: what the emulator does with it.
+        use: what the emulator does with the field.
         why: for a refused field, the feature that the emulator does not have.
         harmless: values of a refused field that are accepted, because they do not request the feature.
         is_flag: whether the field is a boolean, which the Knative form spells as text.

@@ -31,7 +31,7 @@ MAX_WAIT = timedelta(minutes=6)
 minutes."""
 
 MIN_WAIT = timedelta(seconds=15)
-"""Maximum wait for points of the emulator. Its points are available at once, but its machine may be busy."""
+"""Maximum wait for points of the emulator. The emulator's points are available at once, but its machine may be busy."""
 
 ASK_EVERY_S = 5.0
 
@@ -127,7 +127,7 @@ def _require_points(
     """Check that at least one point belongs to the run.
 
     Raises:
-        CloudError: there is none.
+        CloudError: no series has a point.
     """
     first_ns, last_ns = start.timestamp() * 1e9, (end + SAMPLED_WITHIN).timestamp() * 1e9
     if any(first_ns < int(str(point["end"])) <= last_ns for point in points):

@@ -149,8 +149,8 @@ def admitted(found: Described, console: Console) -> Iterator[Mapping[str, str]]:
             if found.public is False:
                 raise
             console.warn(
-                f"cannot read who may call the service, and there is no token for it; calling it without a token: "
-                f"{error}"
+                "this machine's credentials may not read who may call the service, and there is no token for the "
+                f"service; calling the service without a token: {error}"
             )
             environment = {}
         yield environment

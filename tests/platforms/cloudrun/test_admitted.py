@@ -64,4 +64,6 @@ def test_the_want_of_a_token_ends_a_run_only_where_one_is_needed_for_certain(
         pass
     with admitted(service(public=None), TerminalConsole()) as environment:
         assert environment == {}
-    assert "there is no token for it; calling it without a token" in " ".join(capsys.readouterr().err.split())
+    assert "there is no token for the service; calling the service without a token" in " ".join(
+        capsys.readouterr().err.split()
+    )
