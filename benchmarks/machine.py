@@ -12,7 +12,7 @@ RESULTS = Path(__file__).with_name("results")
 
 
 def where(*packages: str) -> str:
-    """Return one line: day, processor, cores, system, Python, and the version of each package."""
+    """Return one line: day, processor, cores, system, Python, each package with its version, a real-time priority."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
@@ -22,6 +22,7 @@ def where(*packages: str) -> str:
         f"{platform.system()} {platform.release().split('-')[0]}",
         f"Python {platform.python_version()}",
         *(f"{name} {version(name)}" for name in packages),
+        *(["real-time priority"] if os.sched_getscheduler(0) != os.SCHED_OTHER else []),  # started with `chrt`
     ]
     return " · ".join(parts)
 
