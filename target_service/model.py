@@ -36,8 +36,8 @@ class Model:
         The result is the same, to the last bit, as the result of `predict_proba` for a pandas DataFrame of these rows
         (a test checks this). For one row, this function needs a twentieth of the CPU that the DataFrame needs. The
         prediction uses one thread, also to build the pool, because passing 0.1 ms of work to other threads takes longer
-        than it saves. `predict_proba` is called with a pool, because with rows it would read the columns from the model
-        every time.
+        than it saves. `predict_proba` is called with a pool: if it were called with rows, it would read the columns
+        from the model every time.
         """
         answers: list[float] = self._classifier.predict_proba(self._pool(rows), thread_count=1)[:, 1].tolist()
         return answers

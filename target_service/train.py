@@ -80,7 +80,7 @@ def _pool(loans: pd.DataFrame) -> Pool:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train, write the model and its metrics, and print both names; `arguments` default to those of the process."""
+    """Train with `arguments` (default: those of the process), write the model and its metrics, and print both names."""
     parser = argparse.ArgumentParser(prog="python -m target_service.train", description=__doc__)
     parser.add_argument("--data", type=Path, help="SBAnational.csv; without it the loans are fictitious")
     parser.add_argument(

@@ -126,7 +126,7 @@ def free_port(host: str = LOOPBACK) -> int:
     for _ in range(200):
         port = random.randrange(*PORTS)
         with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as probe:
-            try:  # without SO_REUSEADDR, with which a port that is bound but does not listen yet would seem free
+            try:  # with SO_REUSEADDR, a port that is bound but does not listen yet would seem free
                 probe.bind((host, port))
             except OSError as error:
                 if error.errno in (errno.EADDRINUSE, errno.EACCES):

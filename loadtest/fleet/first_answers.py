@@ -66,11 +66,11 @@ class _Seen:
 class FirstAnswers:
     """Called each time a run is evaluated; returns the reason to end the run if an endpoint always fails.
 
-    An endpoint always fails if its first answer and the next answers failed. Of the next answers, only those to
-    requests that were sent after the first answer are counted, because from then on no request is slow or refused
-    merely because the service is starting. An answer failed if it is an HTTP error (except LOAD_STATUSES), or if the
-    scenario's own check rejected it. A request without an answer, or without a status (a client of another protocol),
-    is not counted.
+    An endpoint always fails if its first answer and the next answers failed. After the first answer, only the answers
+    to later requests are counted, that is, to requests that were sent after the first answer came. Such a request is
+    not slow or refused merely because the service is starting. An answer failed if it is an HTTP error (except
+    LOAD_STATUSES), or if the scenario's own check rejected it. A request without an answer, or without a status (a
+    client of another protocol), is not counted.
     """
 
     def __init__(self) -> None:

@@ -78,7 +78,7 @@ def locustfile(
         source += f"{made}\n" if module.constants else f"\n\n{made}\n"
     source += "\n\nclass Visitor(FastUser):\n"
     source += (
-        '    """Sends one request a second, whichever comes by weight."""\n\n    wait_time = spread_throughput(1)\n\n'
+        '    """Sends one request a second; the weights decide which."""\n\n    wait_time = spread_throughput(1)\n\n'
     )
     return source + "\n\n".join(tasks) + "\n"
 

@@ -320,7 +320,7 @@ class Performer:
 
     @staticmethod
     def _exchange(prepared: PreparedRequest, wire: bytes, deadline_ns: int, request: Request) -> Answer:
-        """Send the request that follows a redirect, store its end in `request`, and return its answer."""
+        """Send the request that follows a redirect, and return the answer. `request` gets the time of the answer."""
         pool = prepared.pool
         connection = pool.idle.pop() if pool.idle else pool.add()
         try:

@@ -47,9 +47,9 @@ def location_of(status: int, raw_head: bytes) -> str:
 def next_step(step: Step, first: Site, sites: Sites, status: int, location: str) -> Step:
     """Return the request that follows a redirect.
 
-    301, 302 and 303 change every request but a HEAD to a GET without body; 307 and 308 repeat the request. A Cookie
-    header of the request is dropped, because the cookies of the jar are added again. The Authorization header is
-    dropped if the redirect leads to another server.
+    For 301, 302 and 303 the next request is a GET without body (after a HEAD, it is a HEAD); 307 and 308 repeat the
+    request. A Cookie header of the request is dropped, because the cookies of the jar are added again. The
+    Authorization header is dropped if the redirect leads to another server.
 
     Raises:
         RedirectError: the redirect may not be followed; the message says why.

@@ -109,7 +109,7 @@ class Twin:
             sys.modules["numpy"].random.seed(number)
 
     def is_first(self, block: int) -> bool:
-        """Whether this side takes the first of the two points of a block. Of two twins, exactly one takes it."""
+        """Whether this side takes the first of the two points of a block. Exactly one of two twins does."""
         return (zlib.crc32(f"{self.pair.key}/order/{block}".encode()) & 1) == self.side - 1
 
 

@@ -280,7 +280,7 @@ def kept_in(document: Mapping[str, Any], form: Form, *, of_revision: bool) -> Ke
 
 
 def carried(before: Kept, now: Kept, form: Form) -> Kept:
-    """Return the stored fields after an update in one form. Fields that exist only in the other form are kept."""
+    """Return the stored fields after an update in one form of the API. Fields that only the other form has are kept."""
     unspoken = {field.name for field in FIELDS if field.use is Use.KEPT and not field.path(form)}
     return tuple(sorted({**{name: text for name, text in before if name in unspoken}, **dict(now)}.items()))
 

@@ -199,7 +199,7 @@ def validated(settings: ServiceSettings, *, local: bool) -> ServiceSettings:
         ),
         (
             suffix is None or (bool(re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", suffix)) and longest <= 63),
-            f"`--revision-suffix {suffix}`: must consist of a-z, 0-9 and -, at most 63 with the service's name.",
+            f"`--revision-suffix {suffix}`: must consist of a-z, 0-9 and -, at most 63 characters with the service.",
         ),
         (bool(settings.image), "`--image`: must name an image."),
         (
