@@ -6,7 +6,7 @@ import heapq
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -485,3 +485,16 @@ class _Running:
 def run_world(world: World, seed: int) -> Trace:
     """Return the results for every request of the world."""
     return _Running(world, seed).run()
+
+
+def run_again(world: World, seed: int, start_s: Floats, number: int) -> Trace:
+    """Return the results of a repetition: requests start at `start_s`, but their service times are drawn anew.
+
+    `start_s` are the starts in `run_world(world, seed)`. The repetition has the same arrivals, faults and slow drift of
+    the service time, so its queues differ from those of the run only by chance. `number` selects the repetition.
+    """
+    running = _Running(replace(world, users=np.zeros(world.seconds), open_loop=True), seed)
+    running.rng = np.random.default_rng([seed, number])
+    for at_s in start_s.tolist():
+        running.push(at_s, "ask", -1)
+    return running.run()
