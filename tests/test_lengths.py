@@ -16,6 +16,7 @@ FOLDERS = ("loadtest", "reports", "scenarios", "target_service", "benchmarks", "
 
 LONG_FILES = {
     "reports/model.py": "the documented schema of summary.json: declarations only, read from top to bottom as one page",
+    "reports/data/rules.py": "the constants of all rules, each with its reason: declarations only",
 }
 """Files that may be longer, with the reason."""
 

@@ -81,6 +81,10 @@ STOPPED_SHARE, STOPPED_S = 0.5, 1.0
 """A shorter burst also counts if eight of its requests were very slow, these are half of the requests in its seconds,
 and one request took longer than a second. All requests were then blocked."""
 
+REGULAR_STOPS = 7
+"""Brief stops count if there are at least seven in the run and they come at regular intervals (PAUSE_REGULAR,
+PAUSE_MOST). Six random intervals meet this condition with a probability of 1 %."""
+
 SCAN_CHANCE = 1e-7
 """A burst must be less probable than this, given the run's usual rate of very slow requests (Poisson). With 10,000
 windows an hour, this allows one false burst in a thousand hours."""
@@ -95,6 +99,13 @@ run. Ordinary queues can be long: the probability that the excess latency of a q
 exp(−√A). On one core that is 40 % busy, the largest queue in 7 hours had the excess latency of 37 bursts. Simulated
 rises that last a minute had the excess latency of 350 bursts or more. Stops of a second at 10 requests/s had that of
 about ten bursts."""
+
+MANY_BURSTS, ORDINARY_LARGEST, ORDINARY_QUEUES = 40.0, 8.0, 3
+"""A spike that is worth fewer than 40 usual bursts must also have eight times the excess latency of the third largest
+burst of the same length. On cores that are 50 to 65 % busy, the largest queue of 43 hours had 7.4 times that of the
+third largest, and the largest of 10 hours was worth 30 bursts. Simulated stops of one to four seconds had 10 times and
+more. From three queues on that cover more than half of the time, queues are the usual state. A single one may be a
+lasting rise."""
 
 CONNECTING_S = 3
 """The first seconds of a load, in which each of its users opens a connection."""
@@ -223,7 +234,8 @@ NEW_DEMAND = 1.03
 outside spikes in the same run."""
 
 NEW_ARRIVALS = 1.1
-"""The same factor for arrivals. The mean over 10 s scatters by 10 % at 10 requests/s."""
+"""The same factor for arrivals, to which one standard deviation of the mean over 10 s is added: 10 % at 10
+requests/s."""
 
 NORMAL_SECONDS = 60
 """If there are fewer seconds outside spikes than this, they do not show what a service can serve."""
@@ -310,8 +322,10 @@ usual."""
 INSTANCE_SLOW = 0.35
 """An instance is slow if a third of its requests are slow. A twentieth is enough to raise a p95."""
 
-LOST_NEAR_S, LOST_ANSWERS = 6.0, 8.0
-"""An instance was lost at an onset if its last answer lies within 6 s of it, and eight more answers were expected."""
+LOST_NEAR_S, LOST_ANSWERS = 10.0, 8.0
+"""An instance was lost with a spike if its last answer lies between 10 s before the onset and 10 s after the peak, and
+eight more answers were expected. The queue on the other instances needs seconds to grow, or the spike begins earlier if
+a small queue was there by chance just before."""
 
 REPLACED_S = (1.0, 30.0)
 """A replacement is ready from a second to half a minute after the loss. An instance that is ready at once was started
@@ -332,6 +346,10 @@ intervals meet this condition with a probability of 1 %."""
 DEPENDENCY_S, DEPENDENCY_RATIO, DEPENDENCY_CPU = 15, 1.25, 1.25
 """A slow dependency lasts at least 15 s; a shorter rise is a pause. The fastest requests (p5) take a quarter longer,
 and CPU use is at most a quarter higher."""
+
+CPU_FULL = 0.9
+"""At nine tenths of their CPU, instances are full: one core then holds nine requests on average (M/M/1), and a service
+time that drifts by a few percent makes the queue grow for minutes."""
 
 # Warm-up.
 SETTLED_RATIO = 1.15

@@ -38,7 +38,8 @@ def find_spikes(series: Series, windows: Windows, levels: Levels, outages: Seque
     if start and all(stretch.window.start_s >= start.window.end_s for stretch in stretches):
         stretches.append(start)
     stretches += _of_first_requests(series, levels, stretches)
-    stretches = sorted([*stretches, *_bursts(series, levels, stretches)], key=lambda stretch: stretch.window.start_s)
+    stretches += [*_bursts(series, levels, stretches)]
+    stretches = sorted([*stretches, *_stops(series, levels, stretches)], key=lambda stretch: stretch.window.start_s)
     normal = np.ones(series.seconds, dtype=np.bool_)
     for stretch in stretches:
         normal[stretch.window.start_s : stretch.window.end_s] = False
@@ -236,15 +237,8 @@ def _bursts(series: Series, levels: Levels, stretches: Sequence[_Stretch]) -> It
     the minutes of the run, without the minutes that have the most of them. The method is a scan for clusters (Naus
     1982), with the Poisson bound for one window.
     """
-    slow = np.zeros(series.seconds)
-    edges = [*range(0, series.seconds, rules.WINDOW_S), series.seconds]
-    for at, (begin, end) in enumerate(itertools.pairwise(edges)):
-        limit_us = float(np.exp(levels.on[min(at, len(levels.on) - 1)])) * rules.SCAN_RATIO
-        slow[begin:end] = _slow(series, begin, end, limit_us)[0]
-    free = np.ones(series.seconds, dtype=np.bool_)
-    for stretch in stretches:
-        free[max(0, stretch.window.start_s - rules.SCAN_GAP_S) : stretch.window.end_s + rules.SCAN_GAP_S] = False
-    slow = np.where(free, slow, 0)
+    free = _free(series, stretches)
+    slow = np.where(free, _slow_per_s(series, levels, rules.SCAN_RATIO)[0], 0)
     hit = np.zeros(series.seconds, dtype=np.bool_)
     rate = _usual_rate(slow[free])
     for width in rules.SCAN_S:
@@ -266,6 +260,59 @@ def _bursts(series: Series, levels: Levels, stretches: Sequence[_Stretch]) -> It
         if share >= rules.SCAN_SHARE and (long or (stopped and slow[begin:end].sum() >= rules.START_SLOW_REQUESTS)):
             first, last = window.start_s // rules.WINDOW_S, (window.end_s - 1) // rules.WINDOW_S
             yield _Stretch(window, first, last, float(np.exp(levels.on[first])))
+
+
+def _slow_per_s(series: Series, levels: Levels, ratio: float) -> tuple[Floats, Floats]:
+    """Return the successful requests above `ratio` × the limit at their time, and all successful ones, per second."""
+    slow, there = np.zeros(series.seconds), np.zeros(series.seconds)
+    edges = [*range(0, series.seconds, rules.WINDOW_S), series.seconds]
+    for at, (begin, end) in enumerate(itertools.pairwise(edges)):
+        limit_us = float(np.exp(levels.on[min(at, len(levels.on) - 1)])) * ratio
+        slow[begin:end], there[begin:end] = _slow(series, begin, end, limit_us)
+    return slow, there
+
+
+def _free(series: Series, stretches: Sequence[_Stretch]) -> Bools:
+    """Return which seconds are at least rules.SCAN_GAP_S away from the given periods."""
+    free = np.ones(series.seconds, dtype=np.bool_)
+    for stretch in stretches:
+        free[max(0, stretch.window.start_s - rules.SCAN_GAP_S) : stretch.window.end_s + rules.SCAN_GAP_S] = False
+    return free
+
+
+def _stops(series: Series, levels: Levels, stretches: Sequence[_Stretch]) -> Iterator[_Stretch]:
+    """Yield brief stops outside the given periods, if such stops come at regular intervals.
+
+    A single stop of a second at 10 requests/s delays as many requests as one that blocks a core for a second, and
+    stops raise the usual rate of slow requests if there are many of them. But only a cause makes them regular. Stops
+    that are in the given periods count for the intervals too.
+    """
+    slow, there = _slow_per_s(series, levels, 1.0)
+    hit = np.flatnonzero((slow >= 2) & (slow >= rules.ANOMALOUS_SECOND_RATIO * there))
+    groups = np.split(hit, np.flatnonzero(np.diff(hit) > rules.PAUSE_APART_S) + 1)
+    some = np.r_[slow > 0, False]  # a stop can begin at the end of a second
+    stops = [
+        Window(int(group[0] - some[group[0] - 1]), int(group[-1] + 1 + some[group[-1] + 1]))
+        for group in groups
+        if slow[group].sum() >= rules.MIN_SLOW_REQUESTS and group[-1] - group[0] < rules.WINDOW_S
+    ]
+    if not _regular([stop.start_s for stop in stops]):
+        return
+    free = _free(series, stretches)
+    for stop in stops:
+        if free[stop.start_s : stop.end_s].all():
+            first, last = stop.start_s // rules.WINDOW_S, (stop.end_s - 1) // rules.WINDOW_S
+            yield _Stretch(stop, first, last, float(np.exp(levels.on[first])))
+
+
+def _regular(starts_s: Sequence[int]) -> bool:
+    """Whether there are many stops at even intervals. Stops that were not noticed make an interval a multiple."""
+    if len(starts_s) < rules.REGULAR_STOPS:
+        return False
+    every = np.diff(starts_s)
+    usual = float(np.median(every))
+    off = np.abs(every - np.maximum(np.round(every / usual), 1) * usual) / usual
+    return bool(np.mean(off < rules.PAUSE_REGULAR) >= rules.PAUSE_MOST)
 
 
 def _usual_rate(slow: Floats) -> float:

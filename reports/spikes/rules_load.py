@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from reports.data import rules
 from reports.data.distributions import poisson_tail
 from reports.model import Outage, Rise
 from reports.spikes.cause import Cause, Confidence, Finding, Rule
+from reports.spikes.cpu import cpu_of
 from reports.spikes.outages import SILENCE, TIMEOUTS
 from reports.spikes.view import Added, Demand, Slowed, SpikeView
 
@@ -23,6 +26,9 @@ class Load:
         at_max: whether the maximum number of instances was serving; None if that is not known.
         max_instances: the maximum number of instances.
         refused_ratio: share of the spike's requests that were answered with 429.
+        refused_outside_ratio: the same share of the requests outside all spikes and outages.
+        full_ratio: CPU utilisation of the instances in the spike, 0…1, if they had hardly any free CPU in the spike and
+            outside it; None if they had free CPU, or if their utilisation is not known.
         queued: whether requests were slow because they waited behind others.
         no_baseline: why the run has no baseline of its own; "" if it has one, if only a part of the run is slow, or if
             too few requests succeeded for a p95: failures alone do not show an overload.
@@ -36,6 +42,8 @@ class Load:
     refused_ratio: float
     queued: bool
     no_baseline: str
+    refused_outside_ratio: float = 0.0
+    full_ratio: float | None = None
 
     @property
     def too_much(self) -> bool:
@@ -50,6 +58,14 @@ class Load:
         return f"all {self.max_instances} instances that max instances allows were serving"
 
     @property
+    def without_cpu(self) -> bool:
+        """Whether nearly all requests slowed on instances that had hardly any free CPU, in the spike and outside it.
+
+        At this load a queue grows for minutes as soon as the service time drifts by a few percent.
+        """
+        return self.slowed.whole and self.full_ratio is not None and not self.too_much
+
+    @property
     def partly(self) -> bool:
         """Whether the load rose and a part of the requests became slow, because they waited behind others."""
         return self.queued and self.demand.rising
@@ -57,10 +73,9 @@ class Load:
 
 def load_of(view: SpikeView) -> Load:
     """Return demand and capacity around a spike."""
-    spike, series = view.spike, view.data.series
-    inside = slice(spike.onset_s, spike.end_s)
-    sent = int(series.started[inside].sum())
-    refused = int(series.by_status[429][inside].sum()) if 429 in series.by_status else 0
+    spike, series, cpu = view.spike, view.data.series, cpu_of(view)
+    inside, outside = slice(spike.onset_s, spike.end_s), view.data.outside
+    refused = series.by_status.get(429, np.zeros(series.seconds, dtype=np.int64))
     baseline = view.data.baseline
     never = not baseline.known and baseline.p95_ms is not None and view.length_s >= rules.THROUGHOUT * series.seconds
     return Load(
@@ -69,15 +84,23 @@ def load_of(view: SpikeView) -> Load:
         added=view.added,
         at_max=view.at_max,
         max_instances=view.data.run.target.limits.max_instances,
-        refused_ratio=refused / max(1, sent),
+        refused_ratio=int(refused[inside].sum()) / max(1, int(series.started[inside].sum())),
+        refused_outside_ratio=int(refused[outside].sum()) / max(1, int(series.started[outside].sum())),
+        full_ratio=cpu.least if cpu.full else None,
         queued=view.queued,
         no_baseline=baseline.text.rstrip(".") if never else "",
     )
 
 
 def decide_refused(evidence: Load) -> Finding | None:
-    """Find refusals at max instances: answers with 429 while the maximum number of instances was serving."""
-    if evidence.refused_ratio < rules.ERROR_RATIO or evidence.at_max is False:
+    """Find refusals at max instances: answers with 429 while the maximum number of instances was serving.
+
+    A service with a short queue refuses a few requests all the time. Such refusals explain no spike. If demand was not
+    higher than before and fewer than a fifth of the requests were refused, they may have met a normal burst, so the
+    confidence is low.
+    """
+    usual = rules.ERROR_FACTOR * evidence.refused_outside_ratio
+    if evidence.refused_ratio < rules.ERROR_RATIO or evidence.refused_ratio <= usual or evidence.at_max is False:
         return None
     clause = f"{evidence.refused_ratio:.1%} of the spike's requests were answered with 429"
     if evidence.at_max is None:
@@ -86,13 +109,18 @@ def decide_refused(evidence: Load) -> Finding | None:
         clauses = (clause, evidence.demand.clause, "whether max instances were reached is not known")
         return Finding(Cause.REFUSED, Confidence.LOW, clauses)
     sure = Confidence.HIGH if evidence.added.headers else Confidence.MEDIUM
+    if evidence.refused_ratio < rules.OUTAGE_RATIO and evidence.demand.new is False and not evidence.demand.rose:
+        sure = Confidence.LOW
     limit = f"{evidence.full}: raise --max-instances"
     return Finding(Cause.REFUSED, sure, (clause, limit, evidence.demand.clause))
 
 
 def decide_saturation(evidence: Load) -> Finding | None:
-    """Find saturation: nearly all requests slowed when demand was higher than served before, or some of them queued."""
-    if not evidence.too_much and not evidence.partly:
+    """Find saturation: nearly all requests slowed when demand was higher than served before, or some of them queued.
+
+    If demand was not new, the instances must have had hardly any free CPU.
+    """
+    if not evidence.too_much and not evidence.partly and not evidence.without_cpu:
         if evidence.slowed.whole and evidence.demand.new is None and evidence.added.count and evidence.added.headers:
             clauses = (evidence.slowed.clause, evidence.added.clause, evidence.demand.clause)
             return Finding(Cause.SCALE_OUT, Confidence.LOW, clauses)
@@ -100,6 +128,8 @@ def decide_saturation(evidence: Load) -> Finding | None:
     why = (evidence.no_baseline,) if evidence.no_baseline else (evidence.demand.clause, evidence.slowed.clause)
     if evidence.queued and not evidence.no_baseline:
         why = (*why, "requests that met few others on their instance were not slow: the rest queued behind each other")
+    if evidence.without_cpu:
+        why = (*why, f"instances had hardly any free CPU: utilisation was {evidence.full_ratio or 0:.0%} or more")
     if not evidence.added.known:
         missing = f"instance data {evidence.added.missing}, so it is not known whether instances were added"
         return Finding(Cause.SATURATION_UNSEEN, Confidence.LOW, (*why, missing))

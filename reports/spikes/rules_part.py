@@ -184,11 +184,12 @@ class Lost:
 
 
 def lost_of(view: SpikeView) -> Lost | None:
-    """Return the instance that was lost at the onset; None if none was lost."""
+    """Return the instance that was lost around the onset, or later but before the peak; None if none was lost."""
     requests, line, spike = view.data.requests, view.data.lifetimes, view.spike
     if not view.data.headers:
         return None
-    near = (line.last_s >= spike.onset_s - rules.LOST_NEAR_S) & (line.last_s <= spike.onset_s + rules.LOST_NEAR_S)
+    begin_s, end_s = spike.onset_s - rules.LOST_NEAR_S, max(spike.onset_s, spike.peak_s) + rules.LOST_NEAR_S
+    near = (line.last_s >= begin_s) & (line.last_s <= end_s)
     near &= (line.first_s < spike.onset_s - 10) & (line.last_s < view.data.series.seconds - 20)
     best: Lost | None = None
     for number in np.flatnonzero(near).tolist():
@@ -208,7 +209,7 @@ def lost_of(view: SpikeView) -> Lost | None:
             failed=int((around & hard).sum()),
             replaced_s=replaced,
             fewer_users=_fell(view.data.demand, int(at)),
-            more_users=(view.demand.before_ratio or 1.0) >= rules.RISING_DEMAND,
+            more_users=view.demand.rose,
         )
         if (
             best is None

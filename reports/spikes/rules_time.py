@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from loadtest.core import cloud_metrics
 from reports.data import rules
 from reports.data.histogram import Bools, Floats
 from reports.spikes.cause import Cause, Confidence, Finding, Rule
+from reports.spikes.cpu import cpu_of
 from reports.spikes.requests import Requests
 from reports.spikes.view import Added, Demand, Slowed, SpikeView
 
@@ -231,30 +231,14 @@ def dependency_of(view: SpikeView) -> Dependency | None:
     """Return how much slower all requests were, and the instances' CPU use; None if requests waited for each other."""
     if view.queued:
         return None
-    spike = view.spike
-    inside: list[float] = []
-    outside: list[float] = []
-    for metric in view.data.cloud or ():
-        if metric.metric == cloud_metrics.CPU:
-            for begin, end, value in zip(
-                metric.start_s.tolist(), metric.end_s.tolist(), metric.value.tolist(), strict=True
-            ):
-                since = min(begin, end - 60) if end - begin < 1 else begin
-                overlap = min(end, spike.end_s) - max(since, spike.onset_s)
-                if np.isnan(value):
-                    continue
-                if overlap >= 0.8 * (end - since):
-                    inside.append(value)
-                elif overlap <= 0 and since >= 60:
-                    outside.append(value)
-    known = bool(inside) and bool(outside)
+    cpu = cpu_of(view)
     return Dependency(
         slowed=view.slowed,
         demand=view.demand,
         added=view.added,
         length_s=view.length_s,
-        cpu_ratio=float(np.mean(inside)) / max(float(np.mean(outside)), 1e-6) if known else None,
-        cpu_inside=float(np.mean(inside)) if known else None,
+        cpu_ratio=cpu.ratio,
+        cpu_inside=None if cpu.ratio is None else cpu.inside,
     )
 
 

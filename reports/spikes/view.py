@@ -74,16 +74,21 @@ class RunData:
         return self.requests.young(self.lifetimes.first_s)
 
     @cached_property
-    def normal(self) -> Bools:
-        """Whether each successful request was sent outside all spikes and outages."""
+    def outside(self) -> Bools:
+        """Whether each second lies outside all spikes and outages."""
         second = np.ones(self.series.seconds, dtype=np.bool_)
         spans = [(spike.onset_s, spike.end_s) for spike in self.spikes] + [
             (outage.onset_s, outage.end_s) for outage in self.outages
         ]
         for onset, end in spans:
             second[max(0, onset - 1) : end + 1] = False
+        return second
+
+    @cached_property
+    def normal(self) -> Bools:
+        """Whether each successful request was sent outside all spikes and outages."""
         at = np.clip(self.requests.start_s.astype(np.int64), 0, self.series.seconds - 1)
-        return self.requests.ok & second[at]
+        return self.requests.ok & self.outside[at]
 
     @cached_property
     def instances(self) -> Floats | None:
@@ -166,7 +171,8 @@ class Demand:
     def new(self) -> bool | None:
         """Whether the service got more load than it served outside spikes; None if users are not known."""
         if self.served_ratio is not None:
-            return self.served_ratio >= (rules.NEW_ARRIVALS if self.opened else rules.NEW_DEMAND)
+            chance = 1 / np.sqrt(max(10 * (self.peak or 0.0), 1.0))  # arrivals scatter (Poisson, over 10 s)
+            return bool(self.served_ratio >= (rules.NEW_ARRIVALS + chance if self.opened else rules.NEW_DEMAND))
         return None if self.before_ratio is None else self.rose
 
     @property

@@ -135,9 +135,11 @@ LOAD = Load(WHOLE, NEW, NONE_ADDED, at_max=False, max_instances=10, refused_rati
         ({"slowed": PART, "demand": MORE, "added": TWO_ADDED}, None),
         ({"slowed": PART, "demand": OLD, "queued": True, "added": TWO_ADDED}, None),
         ({"demand": UNKNOWN, "no_baseline": "requests queued throughout the run"}, (Cause.SATURATION, Confidence.HIGH)),
+        ({"demand": OLD, "full_ratio": 0.97}, (Cause.SATURATION, Confidence.LOW)),
+        ({"demand": OLD, "full_ratio": 0.97, "slowed": PART}, None),
     ],
 )
-def test_saturation_needs_new_demand_and_that_nearly_all_slowed_or_a_queue_as_load_rose(
+def test_saturation_needs_that_all_slowed_at_new_demand_or_without_free_cpu_or_a_queue_as_load_rose(
     turned: dict[str, Any], expected: object
 ) -> None:
     assert said(decide_saturation(replace(LOAD, **turned))) == expected
@@ -168,6 +170,21 @@ def test_demand_rises_by_more_than_arrivals_scatter(demand: Demand, *, rising: b
 
 
 @pytest.mark.parametrize(
+    ("demand", "new"),
+    [
+        (Demand(40.0, 1.0, 1.02, opened=False), False),
+        (Demand(40.0, 1.0, 1.04, opened=False), True),
+        # 12 arrivals/s are 120 in 10 s, with a standard deviation of 9 %, which is added to the limit of 1.1.
+        (Demand(12.0, 1.5, 1.15, opened=True), False),
+        (Demand(12.0, 1.5, 1.2, opened=True), True),
+        (UNKNOWN, None),
+    ],
+)
+def test_demand_is_new_above_what_was_served_and_what_arrivals_scatter(demand: Demand, *, new: bool | None) -> None:
+    assert demand.new is new
+
+
+@pytest.mark.parametrize(
     ("turned", "expected"),
     [
         ({"at_max": True}, (Cause.REFUSED, Confidence.HIGH)),
@@ -175,6 +192,10 @@ def test_demand_rises_by_more_than_arrivals_scatter(demand: Demand, *, rising: b
         ({"at_max": True, "refused_ratio": 0.001}, None),
         ({"at_max": None}, (Cause.REFUSED, Confidence.LOW)),
         ({"at_max": None, "demand": OLD}, None),
+        ({"at_max": True, "refused_outside_ratio": 0.05}, (Cause.REFUSED, Confidence.HIGH)),
+        ({"at_max": True, "refused_outside_ratio": 0.07}, None),  # a service that refuses requests all the time
+        ({"at_max": True, "demand": OLD}, (Cause.REFUSED, Confidence.HIGH)),
+        ({"at_max": True, "demand": OLD, "refused_ratio": 0.1}, (Cause.REFUSED, Confidence.LOW)),
     ],
 )
 def test_refusals_are_named_where_max_instances_were_serving(turned: dict[str, Any], expected: object) -> None:
