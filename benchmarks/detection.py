@@ -112,7 +112,7 @@ def score(drawn: Drawn, trace: Trace, analysis: Analysis, seed: int, expected: E
             continue
         all_right &= _judge(result, drawn, event, hits, seed, counts)
     if left and drawn.happenings:
-        expected = expected or Expected(drawn, trace, seed)
+        expected = expected or Expected(drawn, seed)
         left = [spike for spike in left if not expected.material(spike.onset_s, spike.end_s)]
     result.invented = len(left)
     counts[4] += len(left)
@@ -174,7 +174,7 @@ def _one(work: tuple[int, int, Sequence[str], str]) -> dict[str, Score]:
     draw = quiet if kind < 0 else KINDS[kind]
     drawn = draw(np.random.default_rng([seed, kind + 1]))
     trace, found = run_world(drawn.world, seed), {}
-    expected = Expected(drawn, trace, seed)
+    expected = Expected(drawn, seed)
     for at, name in enumerate(conditions):
         path = Path(scratch) / f"{kind}-{seed}-{at}"
         folder, _ = write(path, drawn, seed, CONDITIONS[name], trace)

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from tests.kinds import Drawn
-from tests.world import Floats, Trace, run_again
+from tests.world import Floats, run_repeatedly
 
 NEAR_S = 15
 """An event can have effects for this long after its end."""
@@ -31,22 +31,20 @@ class Expected:
     A run can have real rises besides the events that were drawn: a queue after a scale-in, users who send in step after
     they all waited for the same instance, or instances that are full while the service time is a few percent longer. A
     rise in the run's own latencies may be one of these, or only a few long requests that met by chance. So the run is
-    repeated with the same arrivals, faults and drift of the service time, but other service times. A real rise is in
-    the repetitions too; one by chance is not.
+    repeated with the same arrivals, instances, faults and drift of the service time, but other service times. A real
+    rise is in the repetitions too; one by chance is not.
 
     Normal is the lower quartile of the expected p95 in ten seconds outside the events. It is not the median, because
     a real rise can last until the end of the run.
     """
 
-    def __init__(self, drawn: Drawn, trace: Trace, seed: int, *, repetitions: int = REPETITIONS) -> None:
-        self.drawn, self.trace, self.seed, self.repetitions = drawn, trace, seed, repetitions
+    def __init__(self, drawn: Drawn, seed: int, *, repetitions: int = REPETITIONS) -> None:
+        self.drawn, self.seed, self.repetitions = drawn, seed, repetitions
 
     @cached_property
     def requests(self) -> tuple[Floats, Floats]:
         """The starts and latencies of the successful requests of all repetitions."""
-        runs = [
-            run_again(self.drawn.world, self.seed, self.trace.start_s, number) for number in range(self.repetitions)
-        ]
+        runs = run_repeatedly(self.drawn.world, self.seed, self.repetitions)
         ok = [run.outcome == 0 for run in runs]
         return (
             np.concatenate([run.start_s[kept] for run, kept in zip(runs, ok, strict=True)]),

@@ -130,6 +130,7 @@ class _Instance:
     served: int = 0
     idle_since: float = 0.0
     leaving: bool = False
+    left_s: float = FAR_S
     dead_s: float = FAR_S
 
 
@@ -160,6 +161,8 @@ OK, HTTP_ERROR, TIMEOUT, CONNECTION = range(4)
 
 class _Running:
     """One simulation. It is a heap of times, each with the action at that time."""
+
+    ACTIONS: tuple[str, ...] = ("ask", "finish", "ready", "tick", "crash", "swap", "rollout", "giveup", "leave")
 
     def __init__(self, world: World, seed: int) -> None:
         self.w = world
@@ -218,10 +221,7 @@ class _Running:
             self.push(at_s, "swap", number)
         if world.rollout_s is not None:
             self.push(world.rollout_s, "rollout")
-        handlers = {
-            name: getattr(self, f"_on_{name}")
-            for name in ("ask", "finish", "ready", "tick", "crash", "swap", "rollout", "giveup", "leave")
-        }
+        handlers = {name: getattr(self, f"_on_{name}") for name in self.ACTIONS}
         while self.heap:
             now, _, what, who = heapq.heappop(self.heap)
             if what in {"tick", "ask"} and now >= world.seconds:
@@ -443,7 +443,7 @@ class _Running:
             self._leave(alive[-1], now)
 
     def _leave(self, instance: _Instance, now: float) -> None:
-        instance.leaving = True
+        instance.leaving, instance.left_s = True, min(instance.left_s, now)
         if not instance.flying:
             self._bury(instance, now)
 
@@ -487,14 +487,44 @@ def run_world(world: World, seed: int) -> Trace:
     return _Running(world, seed).run()
 
 
-def run_again(world: World, seed: int, start_s: Floats, number: int) -> Trace:
-    """Return the results of a repetition: requests start at `start_s`, but their service times are drawn anew.
+class _Repeated(_Running):
+    """A repetition of a run with its arrivals, instances, faults and drift, but other service times."""
 
-    `start_s` are the starts in `run_world(world, seed)`. The repetition has the same arrivals, faults and slow drift of
-    the service time, so its queues differ from those of the run only by chance. `number` selects the repetition.
+    ACTIONS = (*_Running.ACTIONS, "born")
+
+    def __init__(self, run: _Running, seed: int, number: int) -> None:
+        self.original: _Running | None = None
+        world = replace(run.w, users=np.zeros(run.w.seconds), open_loop=True, stuck=True, swaps=(), rollout_s=None)
+        super().__init__(world, seed)
+        self.original = run
+        self.rng = np.random.default_rng([seed, number])
+        for row in run.rows:
+            self.push(row[0], "ask", -1)
+        for instance in run.instances:
+            if instance.number >= world.warm:
+                self.push(instance.born_s, "born", instance.number)
+            if instance.left_s < FAR_S:
+                self.push(instance.left_s, "leave", instance.number)
+
+    def _start(self, now: float, revision: int, took: float | None = None) -> None:
+        if self.original is None:  # the instances that are ready before the run
+            super()._start(now, revision, took)
+
+    def _on_born(self, _: float, number: int) -> None:
+        assert self.original is not None
+        like = self.original.instances[number]
+        instance = _Instance(number, like.born_s, like.ready_s, like.revision, [0.0] * self.w.cores)
+        instance.idle_since = like.ready_s
+        self.instances.append(instance)
+        self.push(like.ready_s, "ready", number)
+
+
+def run_repeatedly(world: World, seed: int, times: int) -> list[Trace]:
+    """Return the results of repetitions of `run_world(world, seed)` in which only chance is different.
+
+    A repetition has the same arrivals, instances, faults and slow drift of the service time, but the service times are
+    drawn anew. Its queues differ from those of the run by chance.
     """
-    running = _Running(replace(world, users=np.zeros(world.seconds), open_loop=True), seed)
-    running.rng = np.random.default_rng([seed, number])
-    for at_s in start_s.tolist():
-        running.push(at_s, "ask", -1)
-    return running.run()
+    run = _Running(world, seed)
+    run.run()
+    return [_Repeated(run, seed, number).run() for number in range(times)]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.expected import Expected
 from tests.kinds import Drawn, Happening
-from tests.world import Slow, World, run_again, run_world
+from tests.world import Slow, World, run_repeatedly, run_world
 
 WORLD = World(600, np.full(600, 33.0), service_ms=16, warm=1, stuck=True, start_s=8, scale_to=1)
 """Of one core, 57 % are used."""
@@ -17,12 +17,12 @@ WORLD = World(600, np.full(600, 33.0), service_ms=16, warm=1, stuck=True, start_
 
 def expected(world: World, seed: int = 7) -> Expected:
     drawn = Drawn("one event", world, (Happening(290, 320, frozenset()),))
-    return Expected(drawn, run_world(world, seed), seed, repetitions=5)
+    return Expected(drawn, seed, repetitions=5)
 
 
 def test_a_repetition_has_the_same_arrivals_and_other_service_times() -> None:
     run = run_world(WORLD, 7)
-    again = run_again(WORLD, 7, run.start_s, 1)
+    (again,) = run_repeatedly(WORLD, 7, 1)
     assert np.array_equal(np.sort(again.start_s), np.sort(run.start_s))
     assert not np.array_equal(np.sort(again.latency_s), np.sort(run.latency_s))
     assert np.median(again.latency_s) == pytest.approx(np.median(run.latency_s), rel=0.1)
