@@ -104,7 +104,8 @@ class Judgement:
     slo: Annotated[
         list[str] | None,
         option(
-            'An objective such as "p95(steady) < 300ms" or "error_rate < 1%"; repeatable; added to the scenario\'s.',
+            'An objective such as "p95(steady) < 300ms" or "error_rate < 1%"; repeatable; '
+            "added to the objectives of the scenario.",
             panel=JUDGE,
             metavar="OBJECTIVE",
         ),

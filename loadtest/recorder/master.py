@@ -390,7 +390,7 @@ class Collector:
         self._write_run()
 
     def degrade(self, reason: str) -> None:
-        """Write a reason why the run is not complete into its record, once."""
+        """Record why the run is not complete; do nothing if the record already contains this reason."""
         if reason not in self.reasons and len(self.reasons) < MAX_JUMPS:
             self.reasons.append(reason)
             log.error("%s", reason)

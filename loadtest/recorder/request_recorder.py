@@ -84,7 +84,7 @@ class RequestRecorder:
 
     @staticmethod
     def _looked_at(event: dict[str, Any], answers: AnswerWatch) -> dict[str, Any]:
-        """Return the event of one of Locust's own clients. If its answer is wrong, the event is a failure."""
+        """Return the event of one of Locust's own clients. If the answer is wrong, the event is a failure."""
         context = event.get("context")
         if isinstance(context, Mapping) and RECORDED_KEY in context:
             return event

@@ -19,7 +19,7 @@ _guarded = False
 
 
 def leaves(url: str, location: str, host: str) -> bool:
-    """Return whether a redirect from `url` to `location` leads to a server other than that of `url` and that of `host`.
+    """Return whether a redirect from `url` to `location` leaves both the server of `url` and the server of `host`.
 
     A different port, or HTTP instead of HTTPS, counts as another server. A redirect from HTTP to HTTPS with the same
     name and default ports does not count as another server.

@@ -118,7 +118,7 @@ def test_a_run_is_shown_second_by_second(page: LivePage, tmp_path: Path, until: 
     assert tiles["nearest to its limit"]["value"].startswith("✗ p95 < 1ms: ")
     assert any("a new instance answered" in event for event in news["events"])  # type: ignore[attr-defined]
     body = ask(page, "GET", "/body")[1]
-    assert "This run goes on" in body
+    assert "This run is still in progress" in body
     assert 'id="latency"' in body
     assert "<script" not in body
 

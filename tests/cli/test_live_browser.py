@@ -47,7 +47,7 @@ def test_a_page_follows_a_run_and_ends_as_its_report(tmp_path: Path) -> None:
         page.wait_for_selector("html[data-ready]", timeout=60_000)
         contains(page, "#tiles", "0:20")
         contains(page, "#events", "a new instance answered for the first time")
-        contains(page, "#body", "This run goes on")
+        contains(page, "#body", "This run is still in progress")
         contains(page, "#failures ~ *, .part", "HTTP 500")
         page.locator("#latency").focus()
         page.keyboard.press("+")
