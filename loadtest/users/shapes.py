@@ -16,7 +16,7 @@ from ..core.plan import Point, users_at
 class Plan(ABC):
     """Planned users over time, from 0 s to `duration_s`.
 
-    The command line may override these three fields. Each kind of plan defines what they mean.
+    The command line may override these three fields. Each kind of plan defines the meaning of these fields.
 
     Attributes:
         users: the maximum number of users.
