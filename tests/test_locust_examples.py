@@ -88,7 +88,7 @@ def test_an_example_runs_as_under_locust_or_says_why_not(name: str, table: dict[
     rows, locusts = len(ran.rows("outcome")), totals_of_locust(ran)
     said = f"ran, exit {ran.done.code}, {ran.run.outcome}: {rows} rows, Locust counted {locusts}"
     said += f"; {'; '.join(ran.run.reasons)}" if ran.run.reasons else ""
-    said += "; it is about Locust's own page, which is not shown" if name in ABOUT_THE_PAGE else ""
+    said += "; the example changes Locust's own page, which lt does not show" if name in ABOUT_THE_PAGE else ""
     table[name] = said.replace("|", "/").replace("\n", " ")
     # Locust does not count a request without an answer at the end of the run, or a request whose `with` block raises
     # before its answer is judged. Both requests were sent, so both are rows.

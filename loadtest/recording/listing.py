@@ -97,7 +97,7 @@ def _listed(paths: RunPaths) -> Listed:
 
 
 def _as_written(paths: RunPaths) -> Listed | None:
-    """Return the line of a run that has ended, from a record whose digest matches; None if it must be validated."""
+    """Return the line of a run that has ended, from its record; None if the record does not match its digest."""
     try:
         with open_file(paths.record, limit=MAX_RECORD_BYTES) as file:
             fields: dict[str, Any] = json.loads(file.read())
