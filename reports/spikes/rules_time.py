@@ -126,7 +126,8 @@ class Pauses:
         regular_ratio: share of these times that are close to `every_s` or to a multiple of it.
         length_s: the median, over the clusters, of a cluster's longest latency.
         inside: number of clusters in this spike.
-        covered_ratio: share of the spike's slow requests that are in clusters.
+        covered_ratio: share of the spike's slow requests that are in clusters. Failed requests count as slow if they
+            waited as long.
         rest_ratio: share of the run's seconds that lie in clusters.
         steady: whether the number of users hardly changed during the run.
     """
@@ -162,6 +163,8 @@ def pauses_of(view: SpikeView) -> Pauses | None:
     held = [group for group, begin in zip(groups, begins, strict=True) if spike.onset_s - 3 <= begin < spike.end_s]
     within = sum(len(group) for group in held)
     total = int((view.slow[slow]).sum())  # leave out slow requests that only waited behind a cluster
+    inside = (requests.start_s >= spike.onset_s) & (requests.start_s < spike.end_s)
+    total += int((inside & ~requests.ok & (requests.latency_ms > _pause_limit_ms(view))).sum())
     users = view.data.demand
     steady = users is None or float(np.nanstd(users)) < 0.3 * float(np.nanmean(users))
     lengths = [float(requests.latency_ms[slow[group]].max()) / 1000 for group in groups]

@@ -13,7 +13,7 @@ import pytest
 
 from reports.analysis.analysis import Analysis, analyse
 from reports.spikes.causes import Cause
-from tests.kinds import Drawn, Seen, crash, pauses, write
+from tests.kinds import KINDS, Drawn, Seen, crash, overload_with_errors, pauses, write
 from tests.world import Slow, Trace, World
 
 BUSY = World(400, np.full(400, 32.0), service_ms=18, sigma=0.3, warm=1, stuck=True, scale_to=1)
@@ -123,3 +123,13 @@ def test_what_stops_all_instances_for_a_moment_is_not_one_slow_instance(tmp_path
     named = {spike.cause for spike in analyse(folder, folder.read_run()).spikes}
     assert Cause.PAUSES in named
     assert Cause.SLOW_INSTANCE not in named
+
+
+def test_a_minute_in_which_nearly_all_requests_time_out_is_no_periodic_pause(tmp_path: Path) -> None:
+    # Seven queues of the run happened to come at regular intervals. Only the last successful requests before the
+    # timeouts belonged to one of them. Neither the users nor the instances are known.
+    seed = 1_170_011
+    drawn = overload_with_errors(np.random.default_rng([seed, KINDS.index(overload_with_errors) + 1]))
+    folder, _ = write(tmp_path / "run", drawn, seed, Seen(headers=False, gauge=False, users=False, server="none"))
+    (found,) = analyse(folder, folder.read_run()).spikes
+    assert found.cause == Cause.OUTAGE
