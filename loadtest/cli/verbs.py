@@ -26,9 +26,10 @@ _OPTIONS = (
 class Verb:
     """One verb of the command line.
 
-    Attributes: place: `module:function`, the module in this package. summary: the first paragraph of the function's
-        docstring (a test compares the two). actions: functions of the same module, by the action's name, such as `rm`
-        in `lt runs rm`.
+    Attributes:
+        place: `module:function`, the module in this package.
+        summary: the first paragraph of the function's docstring (a test compares the two).
+        actions: functions of the same module, by the action's name, such as `rm` in `lt runs rm`.
     """
 
     place: str

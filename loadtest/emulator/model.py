@@ -137,8 +137,8 @@ class RevisionStatus:
         cpu: vCPU in effect; None until chosen.
         startup_s: how long the first instance took until the probe passed; None until measured.
         pending_limit_s: how long a request waits for an instance before it gets 429; None until known.
-        serving: whether the revision gets the service's traffic. active, idle, starting: current number of instances by
-        state.
+        serving: whether the revision gets the service's traffic.
+        active, idle, starting: current number of instances by state.
     """
 
     name: str

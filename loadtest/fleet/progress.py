@@ -40,12 +40,15 @@ class ProgressSnapshot:
     Attributes:
         requests, failed: counts since the start.
         requests_per_s, p50_ms, p95_ms: over the last WINDOW_S; the percentiles of successful requests are None if there
-        are none. users: running users; None before the first report. workers: number of workers that have joined.
-        elapsed_s: time since the load began; None before that. saturated: a sentence with the reason for each worker
-        that was saturated in its last report. in_flight: requests that wait for an answer; None before the first
-        report. oldest_s: how long the oldest of these requests has waited. load_start_ns: when the load began, in UTC
-        ns; None before that. sides: the state of each side of a run against two targets; empty before their first
-        requests.
+            are none.
+        users: running users; None before the first report.
+        workers: number of workers that have joined.
+        elapsed_s: time since the load began; None before that.
+        saturated: a sentence with the reason for each worker that was saturated in its last report.
+        in_flight: requests that wait for an answer; None before the first report.
+        oldest_s: how long the oldest of these requests has waited.
+        load_start_ns: when the load began, in UTC ns; None before that.
+        sides: the state of each side of a run against two targets; empty before their first requests.
     """
 
     requests: int

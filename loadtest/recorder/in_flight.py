@@ -65,8 +65,8 @@ class StockRequest:
 
     Attributes:
         started_ns: the start (`time.perf_counter_ns()`).
-        ended_ns: when the call returned; None before it returns. method, name: the values known before the answer; a
-        name that the scenario gave is kept unchanged.
+        ended_ns: when the call returned; None before it returns.
+        method, name: the values known before the answer; a name that the scenario gave is kept unchanged.
         is_named: whether the scenario gave the name.
         late_us: lateness on an open-loop schedule; −1 without a schedule.
         side: which of two targets its user calls; 0 in a run with one target.

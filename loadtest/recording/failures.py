@@ -46,8 +46,8 @@ class FailureKind:
         method, name: the endpoint.
         kind: the outcome.
         status: None without an answer.
-        message: the text, or the template if texts differ only in ids and numbers. first_ns, last_ns: start of the
-            first and of the last failed request, in UTC ns.
+        message: the text, or the template if texts differ only in ids and numbers.
+        first_ns, last_ns: start of the first and of the last failed request, in UTC ns.
         count: the number of failures.
         share: the share of the endpoint's requests.
     """

@@ -198,8 +198,10 @@ class TaskErrorRecord(_Record):
         exception: the exception's class.
         message: the redacted text of the exception, at most 500 characters, with ids replaced by placeholders.
         user_class, task: the user class and task whose code raised the exception; "" if not known (a listener has
-        neither). count: how often such exceptions were raised, in all workers together. traceback: the innermost 4,000
-        characters of the first exception's traceback, redacted. worker: the worker that raised the first exception.
+            neither).
+        count: how often such exceptions were raised, in all workers together.
+        traceback: the innermost 4,000 characters of the first exception's traceback, redacted.
+        worker: the worker that raised the first exception.
     """
 
     where: str

@@ -35,13 +35,17 @@ class RunOptions:
         platform: the kind of the platform under load.
         target: the target's options.
         users, spawn_rate, duration_s: these replace the scenario's own values; None keeps the scenario's values.
-        user_classes, tags, exclude_tags: the parts of the scenario to run; empty for all. shape: the name of the load
-        shape if the scenario has several; `none` to run without one. arguments: the scenario's own arguments.
-        override_hosts: whether to send all requests to the target, even if the user classes name other hosts. fleet:
-        the processes that make the load. objectives: objectives in addition to the scenario's own. default_objective:
-        whether to add an objective on errors if no objective limits them. stop_on: conditions that end the run early.
-        check: whether to end the run if all first answers of an endpoint fail. check_answers: whether to compare
-            answers under load with reference answers, also for user classes without `check_answers`.
+        user_classes, tags, exclude_tags: the parts of the scenario to run; empty for all.
+        shape: the name of the load shape if the scenario has several; `none` to run without one.
+        arguments: the scenario's own arguments.
+        override_hosts: whether to send all requests to the target, even if the user classes name other hosts.
+        fleet: the processes that make the load.
+        objectives: objectives in addition to the scenario's own.
+        default_objective: whether to add an objective on errors if no objective limits them.
+        stop_on: conditions that end the run early.
+        check: whether to end the run if all first answers of an endpoint fail.
+        check_answers: whether to compare answers under load with reference answers, also for user classes without
+            `check_answers`.
         answer_check: how answers are compared, in addition to the classes' own settings.
         prices: fields of `core.prices.Prices` that replace the list prices.
         max_usd: the maximum cost; None for no limit.

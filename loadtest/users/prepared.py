@@ -25,7 +25,8 @@ class PreparedRequest:
         bare: the whole request, if it has no body and states no length; else b"".
         lines: request line and headers without Content-Length.
         name: the name under which the request is recorded without `name=`; `name_id`, `method_id`: ids of interned
-        strings. site, target: the server, and path with query.
+            strings.
+        site, target: the server, and path with query.
         pool: the connections to that server.
         kind: the kind of the request's body (request_body.py).
         replayable: whether the request's method is idempotent.

@@ -39,10 +39,11 @@ class Request:
         given_context: `context=` of the request.
         cookies: the encoded Cookie header that was sent; b"" without cookies.
         started_ns, ended_ns: when the request was sent, and when the last byte had been read or the client gave up
-        (`time.perf_counter_ns()`). late_us: how much later than scheduled the request was sent; −1 without a schedule.
-        parsed: the parsed head of the answer; NO_HEAD without an answer. stamp: when the kernel received the last byte
-            (receive_timestamps.py); b"" if this is not known. `parsed`, `stamp` and `ended_ns` are set when the request
-            has ended.
+            (`time.perf_counter_ns()`).
+        late_us: how much later than scheduled the request was sent; −1 without a schedule.
+        parsed: the parsed head of the answer; NO_HEAD without an answer.
+        stamp: when the kernel received the last byte (receive_timestamps.py); b"" if this is not known. `parsed`,
+            `stamp` and `ended_ns` are set when the request has ended.
     """
 
     __slots__ = (
