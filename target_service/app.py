@@ -81,7 +81,7 @@ def _documented(answers: dict[str, Answer], counts: Counts) -> FastAPI:
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """Return that the instance is ready."""
+        """Answer that the instance is ready."""
         return {"status": "ok"}
 
     @app.get("/stats")

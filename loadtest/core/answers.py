@@ -33,8 +33,8 @@ class AnswerCheck:
         ignore: fields that may differ: a name (`request_id`) at any depth, or a path from the top without list
             indexes (`meta.time`).
         tolerance: how much numbers may differ, relative to the larger number. For numbers below 1, the tolerance is
-            absolute. For numbers above a million, the tolerance is that of a million, so that Unix times that differ by
-            a second still count as different. Two whole numbers are compared exactly.
+            absolute. For numbers above a million, the tolerance is the same as for a million, so that Unix times that
+            differ by a second still count as different. Two whole numbers are compared exactly.
     """
 
     ignore: tuple[str, ...] = ()

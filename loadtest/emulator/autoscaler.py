@@ -103,9 +103,10 @@ class Policy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CloudRun:
-    """Cloud Run's policy: the largest number by CPU, by concurrency and on demand, between min and max instances.
+    """Cloud Run's policy: the largest of three numbers of instances (by CPU, by concurrency, on demand).
 
-    After a minute without a request, only the minimum number is desired, even if idle processes use CPU.
+    The result lies between min and max instances. After a minute without a request, only the minimum number is desired,
+    even if idle processes use CPU.
     """
 
     cpu_target_ratio: float = cloud_run.TARGET_RATIO

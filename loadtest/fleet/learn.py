@@ -38,7 +38,7 @@ APART_S = 1.1
 seconds differs between the two answers."""
 
 STALE = 500
-"""If none of this many requests in a row is new, the user is assumed to send no other requests."""
+"""If this many requests in a row contain no new request, the user is assumed to send no others."""
 
 MAX_ITEM_BYTES, MAX_BYTES = 256 * 1024, 16 * 1024 * 1024
 """Limits of the size of a request with its answer, and of their total size."""

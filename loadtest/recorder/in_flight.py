@@ -49,7 +49,7 @@ class Writer(Protocol):
     """The interface for writing the row of a request whose event never comes."""
 
     def interrupted(self, request: StockRequest, error: BaseException | None) -> None:
-        """Write a row without an answer. The call raised `error`, or the run ended if `error` is None."""
+        """Write a row without an answer. `error` is what the call raised; None if the run ended first."""
         ...
 
     def unjudged(self, request: StockRequest, event: dict[str, Any]) -> None:

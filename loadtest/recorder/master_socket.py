@@ -13,8 +13,8 @@ ZAP_DOMAIN = b"lt"
 """If this is not empty, libzmq rejects ZMTP 1.0, which has no handshake (`zmtp_engine.cpp`).
 
 With ZMTP 1.0, an HTTP request would be read as a peer's name and messages, so a web page could act as a worker. Workers
-use ZMTP 3, which no browser can be made to send. There is no handler that checks the peers of this domain, so workers
-are still accepted.
+use ZMTP 3, which no browser can be made to send. No ZAP handler is registered that could reject workers, so workers are
+still accepted.
 """
 
 

@@ -143,8 +143,8 @@ def _moment(text: str | None) -> datetime | None:
 def _requests(paths: RunPaths, sealed: Mapping[str, Any] | None) -> tuple[int | None, bool]:
     """Return the number of sealed rows, and whether their file is damaged.
 
-    If the file has the size that was sealed, the number is taken from the record; otherwise the footer of the file is
-    read.
+    If the file still has the size that it had when it was sealed, the number is taken from the record; otherwise the
+    footer of the file is read.
     """
     try:
         if sealed is not None and require_file(paths.rows) == sealed["bytes"]:

@@ -182,8 +182,9 @@ def recount(run: Run, workers: dict[str, SpooledRows], in_flight: dict[str, int]
     """Correct a record whose writer was killed: the number of rows that each worker sent, and how many may be missing.
 
     This upper bound includes the rows that are known to be missing. If a worker did not report its count, the bound
-    also includes the requests that it had in flight at its last report, and, for every second from its last row to the
-    end of the run (at least UNHEARD_FLUSHES times), as many rows as its largest frame.
+    also includes the requests that it had in flight at its last report, and the rows of one frame for every second from
+    its last row to the end of the run (at least UNHEARD_FLUSHES frames). Each of these frames is assumed to be as large
+    as the worker's largest frame.
 
     Args:
         run: the record, changed in place.

@@ -61,7 +61,7 @@ class Pair:
     tapes: dict[object, tuple[int, deque[Any]]] = field(default_factory=dict)
 
     def draw(self, source: object, side: int, new: Callable[[], Value]) -> Value:
-        """Return a side's next value of a source. The n-th value of one twin is also the n-th value of the other."""
+        """Return a side's next value from a source. The n-th value of one twin is also the n-th value of the other."""
         ahead, values = self.tapes.get(source, (side, deque()))
         if ahead != side and values:
             found: Value = values.popleft()
@@ -88,7 +88,8 @@ class Twin:
         side: index into SIDES.
         number: the number of the user's place among the users of the same class in this process.
         pair: the state that the user shares with its twin.
-        block: how many tasks the user has begun; in an open loop, the number of the block of the user's arrival.
+        block: the number from which `seed` derives the random values: how many tasks the user has begun, or in an open
+            loop the number of the block of two arrivals.
         choosing: whether the next task is being chosen; nested choices then continue with the same random state.
     """
 

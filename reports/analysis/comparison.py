@@ -306,7 +306,7 @@ def verdict_of(low: float, high: float, margin: float) -> Verdict:
 
 
 def _needed_s(size: float, half: float, length_s: float, margin: float) -> float | None:
-    """Return how long a run would have to be to decide, if the true difference is the measured one.
+    """Return how long a run would have to be to decide, if the true difference equals the measured one.
 
     The half-width falls with the square root of the length. The result is None if the difference equals the margin or
     more than a day would be needed. In these cases, more runs are needed.

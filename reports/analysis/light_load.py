@@ -73,13 +73,14 @@ def surest(met: Floats, took_s: Floats, minute: Floats, plateau: float, drift_ra
 
     The requests are in the order of `met`. Each number of others in flight is tried as the limit of light load, if it
     is 0 or at most rules.LIGHT_SHARE of the knee. A higher limit means more requests, so that chance matters less, but
-    some of them waited. Two more conclusions are drawn from the fact that requests that meet more others are not
-    faster. A limit is rejected if the mean below a lower limit is certainly shorter: then the service is already full
-    at this limit. And the mean below a higher limit, if it is shorter, is taken instead: it comes from more requests.
+    some of them waited. Requests that meet more others cannot be faster, so the means at different limits are also
+    compared. A limit is rejected if the mean at a lower limit is certainly shorter, because the service is then already
+    full at this limit. If the mean at a higher limit is shorter, it is used instead, because it comes from more
+    requests.
 
     The error consists of chance, of waits, and of the drift of the service from one minute to the next. The standard
-    deviation of a few requests is itself uncertain: at least that of all requests at light load is assumed, and the
-    factor 1 + 2 / n approximates Student's t.
+    deviation of a few requests is itself uncertain. It is assumed to be at least that of all requests at light load,
+    and the factor 1 + 2 / n approximates Student's t.
     """
     if not len(met):
         return None

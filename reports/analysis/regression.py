@@ -159,7 +159,7 @@ def _longer_run(margin: Margin, line: ComparedLine, length_s: float) -> str:
         return "The difference is too close to the margin for a longer run to decide; choose another margin."
     return (
         f"A run with about {formats.seconds(needed_s)} of {formats.phase(line.scope)} (this one: "
-        f"{formats.seconds(length_s)}) would decide it if the true difference is the measured one."
+        f"{formats.seconds(length_s)}) would decide it if the true difference equals the measured one."
     )
 
 
@@ -172,5 +172,6 @@ def _closer(margin: Margin, line: ComparedLine, length_s: float, *, several: boo
         return f"The difference is too close to the margin for one longer run: {in_turns} would decide it."
     return (
         f"Runs with about {formats.seconds(needed_s)} of {formats.phase(line.scope)} (these: "
-        f"{formats.seconds(length_s)}) would decide it if the true difference is the measured one; so would {in_turns}."
+        f"{formats.seconds(length_s)}) would decide it if the true difference equals the measured one; so would "
+        f"{in_turns}."
     )

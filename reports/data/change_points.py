@@ -17,7 +17,8 @@ PENALTY = 5.2
 contain only noise, with seeds that the benchmark does not use. It gives one false change in about 400 runs."""
 
 NOISE_AT_LEAST = 0.01
-"""Smallest assumed noise of a value. If runs agree within 1 % by chance, the next 2 % must not count as a change."""
+"""Smallest assumed noise of a value. If a few runs agree within 1 % by chance, a later difference of 2 % must not count
+as a change."""
 
 CHANGE_AT_LEAST = 0.03
 """A smaller change is not marked even if it is certain, because no one would look for its reason."""

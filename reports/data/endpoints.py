@@ -124,7 +124,7 @@ class EndpointIndex:
             self._by_method.setdefault(method, {})[name] = at
 
     def kept(self, key: EndpointKey) -> EndpointKey | None:
-        """Return the endpoint under which this one is counted; None if the run does not have it."""
+        """Return the endpoint under which the endpoint `key` is counted; None if the run has no such endpoint."""
         at = self._numbers.get(key)
         return self.rest if at is None else self.endpoints[at]
 

@@ -101,11 +101,11 @@ rises that last a minute had the excess latency of 350 bursts or more. Stops of 
 about ten bursts."""
 
 MANY_BURSTS, ORDINARY_LARGEST, ORDINARY_QUEUES = 40.0, 8.0, 3
-"""A spike that is worth fewer than 40 usual bursts must also have eight times the excess latency of the third largest
-burst of the same length. On cores that are 50 to 65 % busy, the largest queue of 43 hours had 7.4 times that of the
-third largest, and the largest of 10 hours was worth 30 bursts. Simulated stops of one to four seconds had 10 times and
-more. From three queues on that cover more than half of the time, queues are the usual state. A single one may be a
-lasting rise."""
+"""A spike with less excess latency than 40 usual bursts must also have eight times the excess latency of the third
+largest burst of the same length. On cores that are 50 to 65 % busy, the largest queue of 43 hours had 7.4 times the
+excess latency of the third largest burst, and the largest queue of 10 hours had that of 30 usual bursts. Simulated
+stops of one to four seconds had 10 times that of the third largest burst, or more. If three or more queues cover more
+than half of the time, queues are the usual state. A single long queue may be a lasting rise."""
 
 CONNECTING_S = 3
 """The first seconds of a load, in which each of its users opens a connection."""
@@ -180,8 +180,9 @@ FEW_RATIO, MANY_SLOW = 2.5, 10
 """A rise to less than 2.5 × the baseline counts only if ten requests were slower than SHOWN_RATIO × the baseline."""
 
 HEIGHT_RATIO, HEIGHT_WINDOWS = 8.0, 3
-"""A rise to more than 8 × the baseline is split. A part next to it that lasts for half a minute and is less than half
-as high on the log scale is a separate spike. A second high rise after such a low part is a separate spike as well."""
+"""A rise to more than 8 × the baseline is split. A lower part next to the high rise is a separate spike if it lasts for
+half a minute and is less than half as high on the log scale. A second high rise after such a low part is a separate
+spike as well."""
 
 START_SLOW_REQUESTS = 8
 """A spike that begins in the first seconds of the load needs at least this many slow requests, because 5 users/s are
@@ -324,8 +325,8 @@ INSTANCE_SLOW = 0.35
 
 LOST_NEAR_S, LOST_ANSWERS = 10.0, 8.0
 """An instance was lost with a spike if its last answer lies between 10 s before the onset and 10 s after the peak, and
-eight more answers were expected. The queue on the other instances needs seconds to grow, or the spike begins earlier if
-a small queue was there by chance just before."""
+eight more answers were expected. The onset may be later than the loss, because the queue on the other instances needs
+seconds to grow. It may also be earlier, if there was a small queue by chance just before the loss."""
 
 REPLACED_S = (1.0, 30.0)
 """A replacement is ready from a second to half a minute after the loss. An instance that is ready at once was started
@@ -433,8 +434,9 @@ standard errors are 21 %; a window with less than 75 % was disturbed."""
 LIGHT_SHARE, LIGHT_WAITED = 0.75, 0.1
 """A request counts as light load if it and the others in flight are at most 0.75 of the knee. In simulated runs the
 mean response time was 0.5 % longer than without waiting at half of the knee, 3 % longer at 0.75, and 10 % longer at the
-knee, so a tenth of the third power of the share is added to the error. The knee is computed from the same mean: on a
-full service, the share would be 1 minus the drift of the service. A limit closer to 1 would take full for light."""
+knee, so a tenth of the third power of the share is added to the error. The knee is computed from the same mean, so on a
+full service the share would be 1 minus the drift of the service. With a limit closer to 1, a full service would count
+as light load."""
 
 LIGHT_SPREAD = 0.2
 """The smallest standard deviation ÷ mean that is assumed for response times at light load. A few requests may take

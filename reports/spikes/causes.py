@@ -43,7 +43,8 @@ def explain(rise: Rise, data: RunData) -> Spike:
 
 MEASURING = frozenset({Cause.GENERATOR, Cause.MACHINE})
 """Causes in the measurement. They can make requests time out. They cannot make a service answer with an error or refuse
-a connection: workers that fail at once send their next requests sooner, and are busy because of the outage."""
+a connection. If requests fail immediately, the workers send their next requests sooner, so they are busy because of the
+outage."""
 
 
 def explain_outage(outage: Outage, data: RunData) -> Outage:

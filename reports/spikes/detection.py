@@ -283,9 +283,9 @@ def _free(series: Series, stretches: Sequence[_Stretch]) -> Bools:
 def _stops(series: Series, levels: Levels, stretches: Sequence[_Stretch]) -> Iterator[_Stretch]:
     """Yield brief stops outside the given periods, if such stops come at regular intervals.
 
-    A single stop of a second at 10 requests/s delays as many requests as one that blocks a core for a second, and
-    stops raise the usual rate of slow requests if there are many of them. But only a cause makes them regular. Stops
-    that are in the given periods count for the intervals too.
+    A single stop of a second at 10 requests/s delays as many requests as one long request that blocks a core for a
+    second. If there are many stops, they also raise the usual rate of slow requests. But stops are regular only if they
+    have a common cause. Stops that are in the given periods count for the intervals too.
     """
     slow, there = _slow_per_s(series, levels, 1.0)
     hit = np.flatnonzero((slow >= 2) & (slow >= rules.ANOMALOUS_SECOND_RATIO * there))

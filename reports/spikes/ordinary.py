@@ -134,7 +134,7 @@ def _bursts(view: SpikeView, seconds: Bools) -> float:
 
 
 def _stands_out(view: SpikeView, seconds: Bools) -> bool:
-    """Whether the spike is many usual bursts large, or far larger than the third largest burst in comparable seconds.
+    """Whether the spike is as large as many usual bursts, or far larger than the third largest in comparable seconds.
 
     That burst has the length of the spike, but a minute at most.
     """

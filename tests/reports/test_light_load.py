@@ -111,8 +111,8 @@ def test_enough_requests_that_were_alone_are_used_alone() -> None:
 
 
 def test_a_full_service_that_was_slow_for_a_while_is_no_light_load() -> None:
-    # Ten users, and no fewer, while the service was 1.5 × as slow as later: 10 ÷ (15/s × 1.0 s) is only 0.67. But the
-    # first requests took a tenth of the time.
+    # While the service was 1.5 × as slow as later, ten users were always in flight. That is only 0.67 of the knee that
+    # their times suggest (15/s × 1.0 s). But the first requests took a tenth of the time.
     met, took_s = levels((5, 0, 0.1), (1000, 9, 1.0))
     found = surest(met, took_s, np.zeros(len(met)), plateau=15.0, drift_ratio=0.0)
     assert found is not None
@@ -131,7 +131,7 @@ def test_a_few_requests_to_a_fast_endpoint_do_not_hide_the_others() -> None:
 
 
 def test_many_requests_that_met_others_bound_the_mean_of_a_few_that_met_none() -> None:
-    # Two users keep two cores busy: no request waits, but 2 ÷ (20/s × 0.1 s) is the whole knee.
+    # Two users keep two cores busy: no request waits, although two in flight are the whole knee (20/s × 0.1 s).
     met, took_s = levels((9, 0, 0.115), (4000, 1, 0.1))
     found = surest(met, took_s, np.zeros(len(met)), plateau=20.0, drift_ratio=0.0)
     assert found is not None

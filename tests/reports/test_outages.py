@@ -91,7 +91,7 @@ def failing(path: Path, *, per_s: int, lasts_ms: int, state: dict[str, str], **o
 def test_busy_workers_do_not_make_a_service_answer_with_an_error_or_refuse(
     tmp_path: Path, state: dict[str, str], outcome: str, status: int
 ) -> None:
-    """Users whose requests fail at once send 300 a second in place of 20, so they are busy because of the outage."""
+    """Users whose requests fail immediately send 300 a second instead of 20, so they are busy because of the outage."""
     assert failing(tmp_path, per_s=300, lasts_ms=1, state=state, outcome=outcome, status=status) is None
 
 

@@ -65,7 +65,7 @@ def drawn_crash(path: Path, seed: int) -> Analysis:
 
 @pytest.mark.parametrize("seed", [700_017, 700_054, 700_079, 700_288])
 def test_the_largest_queue_on_cores_that_are_60_percent_busy_is_no_spike(tmp_path: Path, seed: int) -> None:
-    # It has up to 7.4 times the excess latency of the third largest of the run, and is worth up to 30 usual bursts.
+    # It has up to 7.4 times the excess latency of the run's third largest burst, and up to that of 30 usual bursts.
     assert Cause.UNEXPLAINED not in {spike.cause for spike in drawn_crash(tmp_path, seed).spikes}
 
 

@@ -76,7 +76,7 @@ SENT = ("content-type", "content-length", "authorization", "cookie", "x-a")
 
 
 def asked(server: Scripted) -> list[tuple[Any, ...]]:
-    """Return the method, the target, the headers of SENT and the body of every request, and forget these requests."""
+    """Return method, target, body and the headers listed in SENT of every request, and forget the requests."""
     found = []
     for peer in server.peers:
         for request in peer.requests:

@@ -1,4 +1,4 @@
-"""The master sends every worker its share of the accounts, and a worker answers which accounts it has taken."""
+"""The master sends every worker its share of the accounts, and each worker replies how many it has taken."""
 
 from locust import FastHttpUser, between, events, task
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner

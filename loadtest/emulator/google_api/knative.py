@@ -143,11 +143,11 @@ class Knative:
         return _policy_form(self._policies.set(self._emulator.service(_key(request)).key, policy))
 
     async def test_permissions(self, request: Request) -> dict[str, Any]:
-        """Return that the caller has every permission."""
+        """Answer that the caller has every permission."""
         return {"permissions": (await _json(request)).get("permissions", [])}
 
     async def api_enabled(self, request: Request) -> dict[str, Any]:
-        """Return that Cloud Run's API is enabled; gcloud asks Service Usage before it deploys."""
+        """Answer that Cloud Run's API is enabled; gcloud asks Service Usage before it deploys."""
         project, api = request.path_params["project"], request.path_params["api"]
         return {"name": f"projects/{project}/services/{api}", "state": "ENABLED", "config": {"name": api}}
 

@@ -145,7 +145,7 @@ class RunAdmin:
     async def test_permissions(
         self, request: iam_policy_pb2.TestIamPermissionsRequest
     ) -> iam_policy_pb2.TestIamPermissionsResponse:
-        """Return that the caller has every permission."""
+        """Answer that the caller has every permission."""
         return iam_policy_pb2.TestIamPermissionsResponse(permissions=request.permissions)
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:

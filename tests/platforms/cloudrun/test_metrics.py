@@ -123,9 +123,9 @@ def test_it_waits_until_the_series_cover_the_runs_end() -> None:
 
 
 def test_it_waits_for_the_last_minutes_bill_too() -> None:
-    """Each metric is ingested separately, so the last minute of the bill may come last.
+    """Each metric is ingested separately, so the billed time of the last minute may arrive last.
 
-    In a ramp, it is the most expensive minute.
+    In a ramp, the last minute is the most expensive one.
     """
     whole = [deltas(BILLABLE_TIME, 10, 20, 30, 40), deltas(COUNT, 1, 2, 3, 4)]
     fake = FakeEmulator(clock=T0.timestamp, recorded=[gauge(END), deltas(BILLABLE_TIME, 10, 20, 30), whole[1]])
