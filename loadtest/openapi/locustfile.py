@@ -19,7 +19,7 @@ PREDICTION_WEIGHT = 5
 """Weight of the task of a POST. All other tasks have weight 1."""
 
 CASE = '''(operation):
-    """Draw from here on the operation's next of 1,000 cases: every process sends the same ones."""
+    """Continue with the operation's next case. There are 1,000 cases, the same in every process."""
     draw.seed(f"{SEED}/{next(cases[operation])}")'''
 
 CHECK = '''(answer, *fields):

@@ -118,7 +118,7 @@ def test_a_folder_is_gone_after_its_block_and_its_lock_closed(error: type[Except
 
 
 def test_every_temporary_folder_of_ours_is_a_held_one() -> None:
-    """The emulator records the owner of its folder itself, and a worker holds the folder of its fetched scenario."""
+    """The emulator records the owner of its own folder, and a worker locks the folder of its fetched scenario."""
     own = {"core/temp_folders.py", "emulator/folders.py", "recorder/fetch.py"}
     makers = {
         str(path.relative_to(ROOT / "loadtest"))

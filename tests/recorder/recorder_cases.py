@@ -143,7 +143,7 @@ def test_the_first_body_of_each_kind_of_failed_answer_is_kept(
 
 
 def test_a_body_that_is_streamed_is_left_to_the_scenario(recording: Recording, server: Misbehaving) -> None:
-    """To keep a body, it would have to be read. So a body that is unread when the request ends is not kept.
+    """A body can be kept only if it was read. So a body that is unread when the request ends is not kept.
 
     FastHttpUser's client itself reads the body if the status is 400 or above.
     """
