@@ -52,7 +52,7 @@ def predict(house: House) -> Price:
 
 @app.get("/healthz", operation_id="healthz")
 def healthz() -> dict[str, str]:
-    """Return that the service is ready."""
+    """Answer that the service is ready."""
     return {"status": "ok"}
 
 

@@ -39,7 +39,7 @@ class Snapshot(Protocol):
 
 
 class Look(Protocol):
-    """What is needed here of a look at a run (`loadtest.fleet.progress.Look`)."""
+    """The part of a look at a run (`loadtest.fleet.progress.Look`) that is needed here."""
 
     @property
     def snapshot(self) -> Snapshot:

@@ -97,7 +97,7 @@ class RunData:
 
     @cached_property
     def given_work(self) -> Floats | None:
-        """Number of ready instances per second that had been sent a request; without ages, the same as `instances`."""
+        """Ready instances in each second, if they had been sent a request; without ages, the same as `instances`."""
         if not self.headers or not self.lifetimes.aged:
             return self.instances
         second, line = np.arange(self.series.seconds), self.lifetimes

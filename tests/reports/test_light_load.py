@@ -122,7 +122,7 @@ def test_a_full_service_that_was_slow_for_a_while_is_no_light_load() -> None:
 
 
 def test_a_few_requests_to_a_fast_endpoint_do_not_hide_the_others() -> None:
-    # The three first requests went to the fast one of two endpoints. The other requests show how much times differ.
+    # The first three requests went to the faster of two endpoints. The other requests show how much times differ.
     met = np.r_[np.zeros(3), np.ones(1000)]
     took_s = np.r_[np.full(3, 0.01), np.tile([0.01, 0.19], 500)]
     found = surest(met, took_s, np.zeros(len(met)), plateau=40.0, drift_ratio=0.0)

@@ -107,7 +107,8 @@ def test_a_queue_is_compared_with_the_same_load_on_each_instance(tmp_path: Path)
 
 
 def test_stops_of_a_second_that_come_at_regular_intervals_are_all_found(tmp_path: Path) -> None:
-    # Each stop delays ten requests by up to a second. A single stop as short as this is not told from a long request.
+    # Each stop delays ten requests by up to a second. A single stop of this length cannot be distinguished from a long
+    # request.
     users = np.full(600, 10.0)
     world = World(600, users, service_ms=35, wait_ms=20, cores=4, stuck=True, pause_every_s=39, pause_from_s=41.7)
     found, _ = told(tmp_path, replace(world, pause_s=1.02))
