@@ -157,7 +157,10 @@ def _require_two_users(options: RunOptions, plan: Scenario) -> None:
     if plan.users is not None and plan.users < 2:
         raise UsageError(f"`--users {plan.users}`: two targets share the users; give at least 2.")
     if not plan.http_classes:
-        raise UsageError(f"{plan.path.name} has no user class with a host that could be one of two URLs.")
+        raise UsageError(
+            f"{plan.path.name}: a run against two targets needs a user class that calls a base URL, such as FastUser "
+            f"or HttpUser."
+        )
 
 
 def _planned(options: RunOptions, console: RunConsole) -> Scenario:

@@ -229,7 +229,10 @@ def test_github_gets_annotations_and_a_summary(runs: Path, tmp_path: Path, monke
 
 
 def test_no_text_of_a_run_becomes_a_command_of_github() -> None:
-    """A name with line breaks or `::` becomes one line of a message, or is between commands that stop and resume."""
+    """A name with line breaks or `::` stays within one line of a message.
+
+    All other text is between two commands that make GitHub ignore commands in it.
+    """
     run = sample.run(scenario="a\n::error::b", reasons=["100%\n::set-env name=x::y"], outcome="degraded")
     lines = annotation_lines(sample.report(run)).splitlines()
     assert all(re.match(r"::(error|warning|notice) title=[^:,]*::", line) for line in lines)
