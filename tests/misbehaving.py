@@ -146,8 +146,7 @@ class Misbehaving:
         return True
 
     def _breaks(self, connection: socket.socket, parts: list[str], number: int) -> bool:  # noqa: PLR0912 - one a kind
-        """Carry out a path that does not give a complete answer. Return False for a path that gives a complete
-        answer."""
+        """Misbehave in the way that a path requests. Return False for a path that gives a complete answer."""
         match parts:
             case ["endless"]:
                 connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -46,7 +46,7 @@ class Module:
 
     Attributes:
         constants: the expression of each constant, by its name.
-        functions: the source of each drawing function after `def NAME`, by its name.
+        functions: by the name of each drawing function, its source without the leading `def NAME`.
         imports: import lines.
     """
 
@@ -59,7 +59,7 @@ class Module:
         return self._keep(self.constants, name, expression)
 
     def function(self, name: str, source: str) -> str:
-        """Store a function, whose source follows `def NAME`, and return its name."""
+        """Store a function and return its name. `source` is its source without the leading `def NAME`."""
         return self._keep(self.functions, name, source)
 
     def _keep(self, place: dict[str, str], name: str, source: str) -> str:

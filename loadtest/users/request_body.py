@@ -49,7 +49,7 @@ def _only_orjson_can(value: Any) -> Any:
     """Return orjson's encoding of a date, UUID or dataclass that the standard library cannot encode.
 
     Raises:
-        TypeError: the value also contains a null, which may be a NaN.
+        TypeError: orjson's encoding contains a null, which may stand for a NaN.
     """
     text = orjson.dumps(value)
     if b"null" in text:

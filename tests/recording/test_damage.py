@@ -334,7 +334,7 @@ def test_rows_that_were_changed_are_never_judged_as_complete(
 def test_a_record_that_was_changed_is_never_judged_as_complete(
     old: str, new: str, sound: dict[str, Path], tmp_path: Path
 ) -> None:
-    """A bit is flipped so that the file is still JSON, whatever the value means.
+    """The file is still JSON after a bit was flipped, but the flip is noticed in any value.
 
     Layout and order of the keys do not matter.
     """
