@@ -83,7 +83,7 @@ def filled(disk: Path, *, free_bytes: int) -> Path:
 
 @pytest.mark.slow
 def test_a_run_without_space_for_its_end_is_refused_in_a_sentence_and_leaves_nothing(small_disk: Path) -> None:
-    """40 kB are enough for the record, but not for the space reserved for its end."""
+    """40 kB are enough for the record, but not for the space that is reserved to record the run's end."""
     ballast = filled(small_disk, free_bytes=40_000)
     with counting_server() as server:
         done = lt("run", "-s", "ramp300", "-t", server.url, "--duration", "5s", "--runs", str(small_disk))
