@@ -155,7 +155,7 @@ def test_a_regression_is_held_missed_or_undecided(runs: Path, names: tuple[str, 
 
 
 def test_an_undecided_regression_says_what_would_decide_it(runs: Path) -> None:
-    """The advice is longer runs with a length, runs under the same conditions, or a minimum length."""
+    """The advice is to run for longer (with the length), under the same conditions, or for a minimum time."""
     assert re.search(r"Runs with about .+ \(these: 10 min", gated(runs, "base", "drifting").regressions[0].would_decide)
     assert "at least 60 s" in gated(runs, "short", "shorter").regressions[0].would_decide
     busier = gated(runs, "base", "busier").regressions[0]
