@@ -36,7 +36,7 @@ def steps() -> list[dict[str, Any]]:
 
 
 def schema() -> dict[str, Any]:
-    pytest.importorskip("check_jsonschema", reason="a dev dependency since this test: `uv sync`")
+    pytest.importorskip("check_jsonschema", reason="a development dependency: run `uv sync`")
     vendored = resources.files("check_jsonschema") / "builtin_schemas" / "vendor" / "github-workflows.json"
     found: dict[str, Any] = json.loads(vendored.read_text("utf-8"))
     return found

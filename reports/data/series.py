@@ -105,7 +105,7 @@ class Cells:
         return Cells(np.searchsorted(mine, self.edges), self.who[mine], self.bin[mine], self.count[mine])
 
     def above(self, us: float) -> Ints:
-        """Return how many requests of each second lie in a bin above the bin that contains `us`, without expanding the cells."""
+        """Return each second's number of requests in bins above the bin of `us`, without expanding the cells."""
         over = np.flatnonzero(self.bin > bin_of(np.array([us])))
         second = np.searchsorted(self.edges, over, side="right") - 1
         return np.bincount(second, self.count[over], len(self.edges) - 1).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Locustfiles that were not written for lt run as they do under Locust, with the options of the command line.
+"""Locustfiles that were not written for lt behave as they do under Locust, with the options of the command line.
 
 Their end is reported correctly.
 """

@@ -82,7 +82,7 @@ def test_the_overview_has_the_verbs_own_summaries() -> None:
 
 @pytest.mark.parametrize("width", [1, 30, 80, 120])
 def test_the_overview_keeps_to_the_terminals_width(width: int) -> None:
-    """No line below the first is wider than the terminal, or than 60 columns, and no text is left out."""
+    """No line below the first is wider than the terminal (60 columns if that is narrower), and no text is left out."""
     text = overview(width)
     assert max(len(line) for line in text.splitlines()[1:]) <= max(width, 60)
     assert "".join(EXIT_CODES.split()) in "".join(text.split())

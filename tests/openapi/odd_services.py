@@ -499,7 +499,7 @@ def litserve() -> FastAPI:
 
 def smorest() -> Any:
     """flask-smorest with marshmallow's schemas: a blueprint, read-only fields, a nullable field."""
-    pytest.importorskip("flask_smorest", reason="a dev dependency since this test: `uv sync`")
+    pytest.importorskip("flask_smorest", reason="a development dependency: run `uv sync`")
     from flask import Flask
     from flask.views import MethodView
     from flask_smorest import Api, Blueprint
@@ -550,7 +550,7 @@ def smorest() -> Any:
 
 def apiflask() -> Any:
     """APIFlask: decorators for input and output, an API key in a header, an enumerated path."""
-    pytest.importorskip("apiflask", reason="a dev dependency since this test: `uv sync`")
+    pytest.importorskip("apiflask", reason="a development dependency: run `uv sync`")
     from apiflask import APIFlask, APIKeyHeaderAuth, Schema
     from apiflask.fields import Boolean, Email, Float, Integer, List, String
     from apiflask.validators import Length, OneOf, Range
