@@ -3,8 +3,8 @@
     python -m benchmarks.answers [--cost] [--race 5m] [--clean 1000000] [--write]
 
 * cost: µs of CPU for comparing one answer, the minimum of 15 rounds of 20,000.
-* race: benchmarks/racy_service.py mixes up one answer in 10,000, but only if requests overlap. It is loaded by one
-  `lt run --check-answers` at 300 arrivals/s with 1,000 payloads.
+* race: benchmarks/racy_service.py mixes up one answer in 10,000, but only if requests overlap. It is put under load by
+one `lt run --check-answers` at 300 arrivals/s with 1,000 payloads.
 * clean: 20 users without waits call the bundled service, in runs of a minute, until this many answers have been
   compared.
 

@@ -105,7 +105,7 @@ def test_unusual_findings_are_reported_before_the_run() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tls", "slow", "silent", "redirect", "grpc"])
 def test_the_case_ends_as_it_should(kind: str, tmp_path: Path, until: Until) -> None:
-    """Case 08: all kinds of servers are loaded, except the last.
+    """Case 08: every kind of server is put under load, except the last kind.
 
     For the last kind, there is a message and exit code 4.
     """

@@ -114,7 +114,7 @@ def test_the_wakes_of_the_clock_measure_the_lag_and_put_off_the_timer() -> None:
             pass
 
     gevent.spawn(compute)
-    clock().sleep(0.005)  # `compute` holds the loop when this time comes
+    clock().sleep(0.005)  # when the sleep is over, `compute` still holds the loop
     sample = probe.take()
     assert sample.loop_lag_ms >= 90
     assert sample.lag_cpu_ratio * sample.loop_lag_ms >= 80
