@@ -2,12 +2,15 @@
 
     python -m benchmarks.accuracy [--rounds 3] [--seconds 6]
 
-Known latencies: a server with blocking threads sleeps for given times and reports in Server-Timing how long each
-request really took. The difference from the measured latency, request by request, comes from the network and the load
-generator. Pacing: 500 requests/s from 50 users, in lockstep and evenly spread. Lateness: how long after its due time
-each open-loop arrival is sent. The lateness of k6 and k9 (benchmarks/peers/requirements.txt) is measured at the server,
-against an even grid that begins with the earliest arrivals. Stall: 200 arrivals/s at a server that answers in 1 ms and
-stalls for 1 s every 5 s. The true percentiles are computed from the schedule of stalls.
+* Known latencies: a server with blocking threads sleeps for given times and reports in Server-Timing how long each
+  request really took. The difference from the measured latency, request by request, comes from the network and the load
+  generator.
+* Pacing: 500 requests/s from 50 users, in lockstep and evenly spread.
+* Lateness: how long after its due time each open-loop arrival is sent. The lateness of k6 and k9
+  (benchmarks/peers/requirements.txt) is measured at the server, against an even grid that begins with the earliest
+  arrivals.
+* Stall: 200 arrivals/s at a server that answers in 1 ms and stalls for 1 s every 5 s. The true percentiles are computed
+  from the schedule of stalls.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 * cost: µs of CPU for comparing one answer, the minimum of 15 rounds of 20,000.
 * race: benchmarks/racy_service.py mixes up one answer in 10,000, but only if requests overlap. It is put under load by
-one `lt run --check-answers` at 300 arrivals/s with 1,000 payloads.
+  one `lt run --check-answers` at 300 arrivals/s with 1,000 payloads.
 * clean: 20 users without waits call the bundled service, in runs of a minute, until this many answers have been
   compared.
 

@@ -26,7 +26,8 @@ class AnchoredClock:
     Every timestamp of a process comes from such a clock. If the wall clock is set during a run (by hand, by NTP, when a
     virtual machine wakes up), the times of rows, rates and phases are not affected.
 
-    Attributes: ahead_ns: UTC ns of this clock minus `monotonic_ns()`, which is constant.
+    Attributes:
+        ahead_ns: UTC ns of this clock minus `monotonic_ns()`, which is constant.
     """
 
     def __init__(

@@ -92,7 +92,8 @@ class InstancePool:
     async def start_first(self) -> PooledInstance:
         """Start the instance of the deployment check without traffic, and without a CPU limit if none is chosen yet.
 
-        Raises: StartError: the instance did not start. The process has ended.
+        Raises:
+            StartError: the instance did not start. The process has ended.
         """
         first = self._add(boost=self._template.cpu is None or self._template.cpu_boost)
         try:

@@ -94,7 +94,9 @@ class AddressBook:
     def of(self, host: str, port: int, timeout_s: float) -> AddressList:
         """Return the addresses of a host. Known addresses are returned at once, even while the name is looked up again.
 
-        Raises: OSError: the name is not known. GeneratorLimitError: the resolver did not answer in time.
+        Raises:
+            OSError: the name is not known.
+            GeneratorLimitError: the resolver did not answer in time.
         """
         key = (host, port)
         known = self._lists.get(key)

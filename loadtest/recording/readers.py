@@ -18,7 +18,8 @@ ROW_GROUP_ROWS = 128 * 1024
 def count_rows(paths: RunPaths) -> int | None:
     """Return how many rows the sealed file has; None if there is no such file. Only the footer of the file is read.
 
-    Raises: RunFolderError: the file cannot be read.
+    Raises:
+        RunFolderError: the file cannot be read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

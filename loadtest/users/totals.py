@@ -41,8 +41,8 @@ class Tally:
     totals:
 
     * quiet: the request succeeded, and only Locust's totals and the recorder listen to `events.request`. The packed row
-    of such a request is kept here. Once a second, and before any code reads the totals, the rows are added to
-    `environment.stats` in bulk and moved to the row buffer.
+      of such a request is kept here. Once a second, and before any code reads the totals, the rows are added to
+      `environment.stats` in bulk and moved to the row buffer.
     * fired: the request failed, or there is another listener. The event is fired, so that Locust counts it and every
       listener sees it; the row is added to the buffer at once, and RECORDED_KEY in the event's context tells the
       recorder that the row exists.
