@@ -238,6 +238,10 @@ NEW_ARRIVALS = 1.1
 """The same factor for arrivals, to which one standard deviation of the mean over 10 s is added: 10 % at 10
 requests/s."""
 
+SLIGHT_BESIDE = 10.0
+"""The load in another spike of the run counts as served if that spike lasted as long and its highest p95 is a tenth of
+this one's. A service that is a little overloaded for minutes does not wait 20 s for that reason."""
+
 NORMAL_SECONDS = 60
 """If there are fewer seconds outside spikes than this, they do not show what a service can serve."""
 

@@ -98,13 +98,14 @@ def _explanation(finding: Finding, *more: str) -> Explanation:
 
 
 def _unexplained(slowed: Slowed, added: Added, *, demand_new: bool | None) -> tuple[str, ...]:
+    demand = (
+        "the number of users is not known" if demand_new is None else f"demand was {'' if demand_new else 'not '}new"
+    )
     if not added.known:
         missing = f"instance data {added.missing}, so it is not known whether instances were added"
         if slowed.whole:
-            said = "the number of users is not known" if demand_new is None else "demand was not new"
-            return slowed.clause, said, missing
+            return slowed.clause, demand, missing
         return f"{slowed.clause}, as when an instance starts", missing
-    clause = "no new level of demand, no new instance, no errors: look at the model, its host, or what it depends on"
-    if not slowed.whole and slowed.ratio is not None:
-        clause = f"only a part of the requests slowed; {clause}"
-    return (clause,)
+    part = () if slowed.whole or slowed.ratio is None else ("only a part of the requests slowed",)
+    instances = added.clause if added.count else "no instance was added"
+    return *part, demand, instances, "look at the model, its host, or what it depends on"

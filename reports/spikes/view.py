@@ -381,6 +381,8 @@ class SpikeView:
             return None
         normal = ~np.isnan(each)
         for spike in self.data.spikes:
+            if self._is_slight(spike):
+                continue
             before_s, after_s = (90, 60) if spike is self.spike else (60, 30)
             normal[max(0, spike.onset_s - before_s) : spike.end_s + after_s] = False
         for outage in self.data.outages:
@@ -392,6 +394,11 @@ class SpikeView:
             return None
         served = float(np.percentile(each[normal], 99))
         return float(np.nanmax(early)) / served if served > 0 else None
+
+    def _is_slight(self, other: Rise) -> bool:
+        """Whether another spike lasted as long, and p95 rose so little that its load does not explain this spike."""
+        lasted = other.end_s - other.onset_s >= self.spike.end_s - self.spike.onset_s
+        return other is not self.spike and lasted and other.peak_ms * rules.SLIGHT_BESIDE <= self.spike.peak_ms
 
     @cached_property
     def added(self) -> Added:

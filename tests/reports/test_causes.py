@@ -454,6 +454,18 @@ def test_a_spike_may_be_unexplained_and_missing_instance_data_is_mentioned(added
     assert all(sentence.endswith(".") for sentence in found.evidence)
 
 
+@pytest.mark.parametrize("demand_new", [True, False, None])
+@pytest.mark.parametrize("added", [NONE_ADDED, replace(NONE_ADDED, count=2)])
+@pytest.mark.parametrize("slowed", [WHOLE, PART])
+def test_an_unexplained_spike_says_nothing_untrue(slowed: Slowed, added: Added, *, demand_new: bool | None) -> None:
+    # "No new instance" was said although instances were added, and "no new level of demand" although demand was new.
+    said = " ".join(name(RISE, [], slowed, added, demand_new=demand_new).evidence)
+    assert ("No instance was added" in said) == (added.count == 0)
+    assert ("2 instances added" in said) == (added.count == 2)
+    assert ("Demand was new" in said, "Demand was not new" in said) == (demand_new is True, demand_new is False)
+    assert ("Only a part" in said) == (not slowed.whole)
+
+
 def test_rules_are_tried_in_the_order_of_the_causes() -> None:
     """A new cause needs a line in `Cause`, at the right place, and a rule. Some causes share a rule."""
     order = [rule.cause for rule in RULES]

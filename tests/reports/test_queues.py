@@ -13,7 +13,7 @@ import pytest
 
 from reports.analysis.analysis import Analysis, analyse
 from reports.spikes.causes import Cause
-from tests.kinds import KINDS, Drawn, Seen, crash, overload_with_errors, pauses, write
+from tests.kinds import KINDS, Drawn, Seen, crash, overload_with_errors, pauses, rollout, write
 from tests.world import Slow, Trace, World
 
 BUSY = World(400, np.full(400, 32.0), service_ms=18, sigma=0.3, warm=1, stuck=True, scale_to=1)
@@ -134,3 +134,14 @@ def test_a_minute_in_which_nearly_all_requests_time_out_is_no_periodic_pause(tmp
     folder, _ = write(tmp_path / "run", drawn, seed, Seen(headers=False, gauge=False, users=False, server="none"))
     (found,) = analyse(folder, folder.read_run()).spikes
     assert found.cause == Cause.OUTAGE
+
+
+def test_load_that_was_served_for_minutes_does_not_explain_why_all_requests_wait(tmp_path: Path) -> None:
+    # One instance was a little overloaded for four minutes. Then a rollout replaced it, and all requests waited 20 s.
+    # This was called saturation with high confidence, because several instances served afterwards.
+    seed = 1_190_002
+    drawn = rollout(np.random.default_rng([seed, KINDS.index(rollout) + 1]))
+    folder, _ = write(tmp_path / "run", drawn, seed, Seen())
+    _, found = analyse(folder, folder.read_run()).spikes
+    assert found.onset_s <= drawn.happenings[0].at_s < found.end_s
+    assert found.cause not in (Cause.SATURATION, Cause.SCALE_OUT)
