@@ -190,16 +190,16 @@ def _falls_beyond(in_flight: Floats, throughput: Floats, knee: float) -> float |
     """Return the number in flight above which throughput falls; None if it does not fall.
 
     The windows past the knee are divided into two halves, by the number of requests in flight, and the two are
-    compared. Throughput falls if the medians differ by a tenth and by three standard errors. Fitting the Universal
+    compared. Throughput falls if the medians differ by FALL_RATIO and by three standard errors. Fitting the Universal
     Scalability Law would not work: it would find crosstalk in every hard plateau, because N / X is convex there.
     """
     past = np.flatnonzero(in_flight > 1.2 * knee)
-    if len(past) < 2 * rules.PLATEAU_POINTS or in_flight[past].max() < 2 * in_flight[past].min():
+    if len(past) < 4 * rules.PLATEAU_POINTS or in_flight[past].max() < 2 * in_flight[past].min():
         return None
     ordered = past[np.argsort(in_flight[past])]
     less, more = throughput[ordered[: len(ordered) // 2]], throughput[ordered[len(ordered) // 2 :]]
     error = math.sqrt(less.var(ddof=1) / len(less) + more.var(ddof=1) / len(more))
     fall = float(np.median(less) - np.median(more))
-    if fall < (1 - rules.PLATEAU) * float(np.median(less)) or fall < 3 * error:
+    if fall < rules.FALL_RATIO * float(np.median(less)) or fall < 3 * error:
         return None
     return float(in_flight[ordered[len(ordered) // 2]])

@@ -369,20 +369,18 @@ class SpikeView:
         onset, end = self.spike.onset_s, max(self.spike.onset_s + 1, self.spike.end_s)
         if users is None or np.isnan(users[onset:end]).all():
             return Demand(None, None, None, opened)
-        peak = float(np.nanmax(users[onset:end]))
         before = users[max(0, onset - rules.BEFORE_S) : max(0, onset - rules.BEFORE_GAP_S)]
-        known = len(before) > 0 and not np.isnan(before).all()
-        usual = float(np.nanmedian(before)) if known else None
-        return Demand(peak, usual, self._served_ratio(onset, end), opened)
+        usual = float(np.nanmedian(before)) if np.isfinite(before).any() else None
+        return Demand(float(np.nanmax(users[onset:end])), usual, self._served_ratio(onset, end), opened)
 
     def _served_ratio(self, onset: int, end: int) -> float | None:
-        each = self.data.demand_each
-        if each is None:
+        if (each := self.data.demand_each) is None:
             return None
         normal = ~np.isnan(each)
         for spike in self.data.spikes:
-            if self._is_slight(spike):
-                continue
+            slight = spike.peak_ms * rules.SLIGHT_BESIDE <= self.spike.peak_ms
+            if slight and spike.end_s - spike.onset_s >= self.length_s:
+                continue  # its load was served much better
             before_s, after_s = (90, 60) if spike is self.spike else (60, 30)
             normal[max(0, spike.onset_s - before_s) : spike.end_s + after_s] = False
         for outage in self.data.outages:
@@ -394,11 +392,6 @@ class SpikeView:
             return None
         served = float(np.percentile(each[normal], 99))
         return float(np.nanmax(early)) / served if served > 0 else None
-
-    def _is_slight(self, other: Rise) -> bool:
-        """Whether another spike lasted as long, and p95 rose so little that its load does not explain this spike."""
-        lasted = other.end_s - other.onset_s >= self.spike.end_s - self.spike.onset_s
-        return other is not self.spike and lasted and other.peak_ms * rules.SLIGHT_BESIDE <= self.spike.peak_ms
 
     @cached_property
     def added(self) -> Added:

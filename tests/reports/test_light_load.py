@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reports.analysis.analysis import analyse
-from reports.analysis.capacity import sustained
+from reports.analysis.capacity import _falls_beyond, sustained
 from reports.analysis.light_load import surest
 from reports.data import rules
 from reports.data.histogram import Floats
@@ -84,6 +84,15 @@ def test_a_service_that_gets_slower_with_more_load_has_the_capacity_of_its_best_
     found = simulated(tmp_path, users, cores=2, slows=(Slow(180, 160, factor=1.25),))
     assert "falls again" in found.text
     assert found.throughput_max_per_s == pytest.approx(46.1, rel=0.04)
+
+
+@pytest.mark.parametrize(
+    ("windows", "fall", "falls"),
+    [(6, 0.11, False), (6, 0.25, True), (4, 0.25, False)],  # 11 %: a drift of the service's speed can be as large
+)
+def test_throughput_falls_if_it_is_much_less_in_many_windows(windows: int, fall: float, *, falls: bool) -> None:
+    throughput = np.repeat([60.0, 60.0 * (1 - fall)], windows) + np.tile([-1.0, 1.0], windows)
+    assert (_falls_beyond(np.arange(1, 2 * windows + 1) * 10.0, throughput, 3.0) is not None) == falls
 
 
 def test_too_few_full_windows_leave_the_plateau_as_it_is() -> None:
