@@ -37,7 +37,7 @@ TIER_2_REGIONS = frozenset(
         "us-west4",
     }
 )
-"""Regions with the higher price. Every other region is tier 1 (https://cloud.google.com/run/pricing)."""
+"""Regions with the higher price. All other regions are tier 1 (https://cloud.google.com/run/pricing)."""
 
 SECONDS_PER_MONTH = 730 * 3600
 """Hours in a month; Google's own price sheets use 730."""

@@ -144,7 +144,7 @@ class InstancePool:
     def _add(self, *, boost: bool) -> PooledInstance:
         self._started += 1
         template, name = self._template, self._key.name
-        # Only the bundled service may listen on loopback; every other service must listen on 0.0.0.0, as on Cloud Run.
+        # Only the bundled service may listen on loopback; all other services must listen on 0.0.0.0, as on Cloud Run.
         own = (("HOST", INSTANCE_ADDRESS),) if tuple(self._argv[:2]) == TARGET_SERVICE else ()
         given = (("K_SERVICE", name), ("K_REVISION", self._revision), ("K_CONFIGURATION", name))
         run = Run(

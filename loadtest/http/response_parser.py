@@ -149,7 +149,7 @@ def parse_head(raw_head: bytes) -> ParsedHead:
 def _is_utf8(content_type: bytes) -> bool:
     """Return whether a content type means UTF-8.
 
-    Its charset decides. Without a charset, `text/…` means ISO-8859-1, and every other type means UTF-8.
+    Its charset decides. Without a charset, `text/…` means ISO-8859-1, and all other types mean UTF-8.
     """
     value = content_type.lower()
     _, named, charset = value.partition(b"charset=")

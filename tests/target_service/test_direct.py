@@ -120,7 +120,7 @@ def test_a_prediction_that_breaks_is_a_500_as_by_fastapi(model: Model, monkeypat
 def test_each_of_many_requests_at_once_gets_its_own_answer(model: Model, kinds: list[str]) -> None:
     """Some rows break the model and some clients leave.
 
-    Every other request gets the same answer as if it were sent alone.
+    All other requests get the same answers as if they were sent alone.
     """
     rows = [
         {**EXAMPLES[at % 2], "NoEmp": at, "City": "breaks" if kind == "broken" else "Other"}
