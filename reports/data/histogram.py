@@ -86,8 +86,8 @@ class Tally:
 
     Each distinct key is stored once, or a few times before the result is requested.
 
-    Keys are kept in sorted runs of key and count. If batches come in the order of their keys (time first), their runs
-    hardly overlap, and no run is merged twice. Other batches produce runs that overlap. Such runs are merged as they
+    Keys and their counts are kept in sorted lists. If batches come in the order of their keys (time first), their lists
+    hardly overlap, and no list is merged twice. Other batches produce lists that overlap. Such lists are merged as they
     grow, so that the number of stored keys is at most a small multiple of the number of distinct keys.
     """
 
@@ -108,7 +108,7 @@ class Tally:
             self._settle()
 
     def _settle(self) -> None:
-        """Make one run from the new keys and from earlier runs that have mostly the same keys and are no larger."""
+        """Make one list from the new keys and from earlier lists that have mostly the same keys and are no larger."""
         if self._fresh:
             self._runs.append(_Run.of(_merged(self._fresh)))
             self._fresh = []
@@ -126,7 +126,7 @@ class Tally:
     def pieces(self) -> Iterator[_Counted]:
         """Yield the distinct keys in ascending order and how often each was counted, one piece at a time.
 
-        Runs are freed as they are consumed, so that the result can use their memory.
+        The sorted lists are freed as they are consumed, so that the result can use their memory.
         """
         self._settle()
         samples = [run.offsets[:: self.PIECE // 4].astype(np.int64) + run.first for run in self._runs]
@@ -146,7 +146,7 @@ LAST_KEY = np.iinfo(np.int64).max
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Distinct keys in ascending order, as offsets from the first (in 4 bytes if they fit), and their counts."""
+    """A sorted list: distinct keys as offsets from the first key (in 4 bytes if they fit), and their counts."""
 
     first: int
     offsets: npt.NDArray[Any]
@@ -172,7 +172,7 @@ class _Run:
         return self.offsets[part].astype(np.int64) + self.first, self.counts[part]
 
     def overlaps(self, other: _Run) -> bool:
-        """Whether half of the smaller run lies within the range of the other run."""
+        """Whether half of the smaller list lies within the range of the other list."""
         small, large = sorted((self, other), key=lambda run: len(run.counts))
         inside = small._places(large.first, large.last)
         return bool(inside.stop - inside.start > len(small.counts) / 2)

@@ -29,8 +29,9 @@ def test_a_repetition_has_the_same_arrivals_and_other_service_times() -> None:
 
 
 def test_users_who_all_waited_for_one_instance_send_in_step_until_the_end() -> None:
-    # After the crash, each user sends a second after the answer that it waited for. These answers came one directly
-    # after the other, so the requests of each second come within half a second. p95 is 2.7 times as high as before.
+    # After the crash, each user sends its next request one second after the answer that it waited for. These answers
+    # came one directly after the other, so the requests of each second come within half a second. p95 is 2.7 times as
+    # high as before.
     truth = expected(replace(WORLD, service_ms=17, crashes=((294.0, 0),), cpu_target=0.95, stuck=False), seed=5)
     assert not truth.material(100, 160)
     assert truth.material(351, 418)
