@@ -57,7 +57,8 @@ coverage: $(READY)  ## measure branch coverage of loadtest/ and reports/ by the 
 docs: $(READY)  ## renew the generated pages: docs/cli.md, docs/report.md, the README's output blocks
 	$(PY) -m docs.generate
 
-# Uses uv if it is installed; otherwise the interpreter's venv and pip install a uv that reads the same lock file.
+# Uses uv if it is installed. Otherwise it makes the venv with python3, and installs uv there with pip; the lock file is
+# the same.
 $(READY): pyproject.toml uv.lock
 	@if command -v uv >/dev/null 2>&1; then \
 		uv sync --locked --all-extras --compile-bytecode; \
