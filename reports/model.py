@@ -149,8 +149,8 @@ class Baseline(Part):
     reference: Annotated[
         Literal["normal windows", "light load", "fastest requests", "nothing"],
         Field(
-            description="normal windows, light load: the run has periods without queues; fastest requests: requests "
-            "queued during the whole run; nothing: it is not known whether they did"
+            description="`normal windows` or `light load`: the run has periods without queues; `fastest requests`: "
+            "requests queued during the whole run; `nothing`: this is not known"
         ),
     ]
     p95_ms: Annotated[float | None, Field(description="the baseline; None without requests")]

@@ -95,6 +95,7 @@ def test_an_example_runs_as_under_locust_or_says_why_not(name: str, table: dict[
     unanswered = int((ran.rows("outcome").outcome == "unanswered").sum())
     uncounted = unanswered + sum(error.count for error in ran.run.task_errors) if rows != locusts else 0
     if uncounted:
-        table[name] += f"; Locust counts none of the {rows - locusts} whose code raised before the answer was judged"
+        errors = "the code raised an error before it judged the answer, so Locust did not count them"
+        table[name] += f"; in {rows - locusts} of them, {errors}"
     assert locusts <= rows <= locusts + uncounted, said
     assert ran.done.code in (0, 1, 3), ran.said

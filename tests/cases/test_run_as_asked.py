@@ -48,7 +48,7 @@ def test_a_worker_that_makes_its_payloads_as_the_test_starts_is_waited_for(tmp_p
     (pause,) = ran.run.pauses
     assert (pause.held_by, round(pause.for_s)) == ("the scenario's test_start listener make_payloads", 8)
     assert "was blocked for" in ran.said
-    assert "test_start listener make_payloads kept" in ran.said + lt(
+    assert "test_start listener make_payloads blocked" in ran.said + lt(
         "report", str(ran.folder.path), "--format", "text"
     ).out
 
@@ -141,8 +141,8 @@ def test_an_argument_of_the_scenarios_own_goes_after_two_dashes(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("folder", "environment", "named"),
     [
-        ("conf", {}, "locust.conf: `processes`, `headless` not used"),
-        ("conf_master", {}, "locust.conf: `master`, `expect-workers` not used"),
+        ("conf", {}, "locust.conf: lt does not use `processes`, `headless`"),
+        ("conf_master", {}, "locust.conf: lt does not use `master`, `expect-workers`"),
         (".", {"LOCUST_MODE_MASTER": "true", "LOCUST_PROCESSES": "3"}, "LOCUST_MODE_MASTER"),
     ],
 )
