@@ -66,11 +66,12 @@ def _documented(answers: dict[str, Answer], counts: Counts) -> FastAPI:
         description="Predicts whether a loan guaranteed by the US Small Business Administration is not paid back.",
         version="1",
         max_body_size=_MAX_BODY_BYTES,
+        # by default, this is read from the environment at each call
         telemetry={
             "tracing": False,
             "metrics": False,
             "logs": False,
-        },  # by default, this is read from the environment at each call
+        },
     )
     app.add_exception_handler(RequestValidationError, _refuse)
 

@@ -120,11 +120,12 @@ def test_an_installed_lt_calls_itself_lt(installed: Path, tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_shell_completion_works(installed: Path, tmp_path: Path) -> None:
     """Completion is installed for the shell from which `lt` is started, and completes verbs."""
+    # if there were only one command, it would replace the process of bash
     install = [
         "bash",
         "-c",
         f"{installed / 'lt'} --install-completion; exit $?",
-    ]  # if there were only one command, it would replace the process of bash
+    ]
     done = subprocess.run(install, cwd=tmp_path, env=outside(tmp_path), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     script = next(tmp_path.rglob("lt.sh"))

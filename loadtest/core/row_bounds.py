@@ -25,9 +25,8 @@ def number_of(value: object) -> float | None:
         if not isinstance(value, Number) and not hasattr(value, "__float__"):
             return None
         number = float(value)
-    except (
-        Exception
-    ):  # numpy arrays of two elements raise an error here, and a scenario's own class may raise any error
+    except Exception:
+        # numpy arrays of two elements raise an error here, and a scenario's own class may raise any error
         return None
     return number if math.isfinite(number) else None
 

@@ -98,9 +98,8 @@ class Cgroup:
         if self._version == 2:
             (path / "cpu.max").write_text(f"{'max' if quota < 0 else quota} {period}")
         else:
-            (path / "cpu.cfs_quota_us").write_text(
-                "-1"
-            )  # because the kernel may reject the combination of the old quota and the new period
+            # because the kernel may reject the combination of the old quota and the new period
+            (path / "cpu.cfs_quota_us").write_text("-1")
             (path / "cpu.cfs_period_us").write_text(str(period))
             (path / "cpu.cfs_quota_us").write_text(str(quota))
 
@@ -241,9 +240,8 @@ def _make_parents(version: int, bases: Mapping[str, list[Path]], name: str) -> d
         for controller, (base, *_) in bases.items():
             made[controller] = base / name
             made[controller].mkdir(exist_ok=True)
-        (made["cpu"] / "cpu.shares").write_text(
-            "2048"
-        )  # the weight of all instances together, compared with other processes
+        # the weight of all instances together, compared with other processes
+        (made["cpu"] / "cpu.shares").write_text("2048")
         return made
     for base in bases["cpu"]:
         parent = base / name

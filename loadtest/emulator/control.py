@@ -81,9 +81,8 @@ class LocalCloudRun:
             self.log_event(sentence)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft < hard:
-            with contextlib.suppress(
-                ValueError, OSError
-            ):  # macOS reports an infinite hard limit, but does not accept it
+            # macOS reports an infinite hard limit, but does not accept it
+            with contextlib.suppress(ValueError, OSError):
                 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self._folder = EmulatorFolder.make()
         cgroups = CgroupManager(self._folder.mark)

@@ -117,9 +117,8 @@ class Instance:
         except OSError as error:
             await self._end(error.strerror or str(error))
             raise StartError(f"{run.argv[0]}: {error.strerror}. Check --command.") from error
-        except (
-            BaseException
-        ):  # the future is cancelled, so that a task that waits for the instance's end does not wait forever
+        except BaseException:
+            # the future is cancelled, so that a task that waits for the instance's end does not wait forever
             await self._end("")
             raise
         cgroup.watch(self._process.pid)

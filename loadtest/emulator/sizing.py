@@ -147,9 +147,8 @@ async def find_sample(port: int) -> Sample:
     """Return the POST example of the OpenAPI page, or `GET /` if there is no example."""
     status, body = await _send(port, Sample("GET", "/openapi.json"))
     if status == 200:
-        with contextlib.suppress(
-            ValueError, TypeError, AttributeError, RecursionError
-        ):  # the file is not an OpenAPI document
+        # the file is not an OpenAPI document
+        with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):
             return sample_of(json.loads(body)) or Sample("GET", "/")
     return Sample("GET", "/")
 

@@ -79,7 +79,8 @@ def read(key: str) -> str | None:
         OSError,
         RuntimeError,
         UnicodeDecodeError,
-    ):  # there is no cached description or no home folder, or the file is incomplete
+    ):
+        # there is no cached description or no home folder, or the file is incomplete
         return None
 
 

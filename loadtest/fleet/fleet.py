@@ -100,9 +100,8 @@ class Fleet:
             raise FleetError(
                 f"`--bind {options.bind}`: other machines can connect to this address, and no join secret is set."
             )
-        require_ports(
-            options, self.port
-        )  # checked again, because another program may have taken a port since the run's start
+        # checked again, because another program may have taken a port since the run's start
+        require_ports(options, self.port)
         self._log = self.folder.log.open("ab")
         self.folder.log.chmod(FILE_MODE)  # the log may contain what a scenario prints
         self._started_s = time.monotonic()
@@ -127,9 +126,8 @@ class Fleet:
             ("--spawn-rate", load.spawn_rate),
             ("--run-time", load.duration_s),
         ):
-            arguments += (
-                [] if value is None else [option, f"{value:.15g}"]
-            )  # without an exponent such as 1e+06, because Locust needs digits
+            # without an exponent such as 1e+06, because Locust needs digits
+            arguments += [] if value is None else [option, f"{value:.15g}"]
         arguments += [] if plan.host is None else ["--host", plan.host]
         if options.ui_port is None:
             arguments += ["--headless"]

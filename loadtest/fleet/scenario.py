@@ -160,9 +160,8 @@ def locate(name: str) -> Path:
         return known[name]
     path = Path(name)
     if path.is_file() and path.suffix == ".py":
-        return (
-            path.absolute()
-        )  # links are not resolved, because modules are imported from the folder that contains the link
+        # links are not resolved, because modules are imported from the folder that contains the link
+        return path.absolute()
     if path.is_dir():
         found = sorted(str(path / item.name) for item in path.glob("*.py") if not item.name.startswith("_"))
         raise UsageError(

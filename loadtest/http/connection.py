@@ -178,9 +178,8 @@ class Connection:
                 raw_head = data[:end]
                 parsed = self._read_head(raw_head)
                 missing = parsed[0].whole_length - len(data) + end + 4
-                if (
-                    0 < missing <= self.max_body_bytes and not bodiless
-                ):  # uvicorn and other servers send head and body separately
+                # uvicorn and other servers send head and body separately
+                if 0 < missing <= self.max_body_bytes and not bodiless:
                     rest = self._receive()
                     data += rest
                     missing -= len(rest)

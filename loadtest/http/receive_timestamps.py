@@ -56,8 +56,7 @@ def wall_clock_ahead_ns() -> int:
         before_ns = time.perf_counter_ns()
         wall_ns = time.time_ns()
         after_ns = time.perf_counter_ns()
-        if (
-            after_ns - before_ns < 2_000
-        ):  # if the difference is larger, this process was interrupted between the two readings
+        # if the difference is larger, this process was interrupted between the two readings
+        if after_ns - before_ns < 2_000:
             break
     return wall_ns - (before_ns + after_ns) // 2

@@ -74,9 +74,8 @@ class Deadlines:
                 earliest_ns = min(earliest_ns, connection.deadline_ns + 1)
             elif connection.waiting is not None:
                 connection.expire()
-        earliest_ns = min(
-            earliest_ns, now_ns + self.shortest_ns
-        )  # a greenlet that was woken may now wait for a shorter time
+        # a greenlet that was woken may now wait for a shorter time
+        earliest_ns = min(earliest_ns, now_ns + self.shortest_ns)
         self._set(max(earliest_ns, now_ns + round(SWEEP_S * 1e9)))
 
 

@@ -195,9 +195,8 @@ def pattern_samples(pattern: str, least: int, most: int | None) -> list[str]:
         return []
     found: list[str] = []
     alphabet = st.characters(min_codepoint=32, max_codepoint=126)
-    looks_around = (
-        re.search(r"\(\?<?[=!]", pattern) is not None
-    )  # each draw takes 40 ms, and most of the drawn texts are rejected
+    # each draw takes 40 ms, and most of the drawn texts are rejected
+    looks_around = re.search(r"\(\?<?[=!]", pattern) is not None
     ends = pattern.startswith("^") and pattern.endswith("$")
     strategy = st.from_regex(sized, fullmatch=ends, alphabet=alphabet)
 

@@ -102,9 +102,8 @@ def _first_word(connection: socket.socket, authority: str, path: str, timeout_s:
     question = f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: lt\r\nAccept: */*\r\n"
     data = b""
     try:
-        with suppress(
-            ConnectionError
-        ):  # if the server has answered and closed the connection, its answer is still read
+        # if the server has answered and closed the connection, its answer is still read
+        with suppress(ConnectionError):
             connection.sendall(question.encode() + b"Connection: close\r\n\r\n")
         while len(data) < 9:
             connection.settimeout(max(0.001, give_up_s - time.monotonic()))

@@ -101,9 +101,8 @@ class WorkerWatch:
             if verdict.lost:
                 self.why[client.id] = verdict.why
                 log.error("Worker %s is given up: %s.", client.id, verdict.why)
-                client.heartbeat = (
-                    -1
-                )  # within a second, Locust then removes the worker and gives its users to other workers
+                # within a second, Locust then removes the worker and gives its users to other workers
+                client.heartbeat = -1
             elif verdict.busy and client.id not in self._busy:
                 self._busy.add(client.id)
                 log.warning("Worker %s is busy and has not responded for %.0f s: waiting.", client.id, silent_s)

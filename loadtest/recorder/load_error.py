@@ -30,9 +30,8 @@ def format_load_error(error: BaseException, locustfile: Path) -> str:
 def _keep_authors_frames(part: traceback.TracebackException, locustfile: str) -> None:
     frames = [frame for frame in part.stack if not frame.filename.startswith("<frozen importlib")]
     first = next((index for index, frame in enumerate(frames) if frame.filename == locustfile), None)
-    if (
-        first is None
-    ):  # the loader itself raised the error (a syntax error), or a library raised it while it handled another error
+    # the loader itself raised the error (a syntax error), or a library raised it while it handled another error
+    if first is None:
         frames = [frame for frame in frames if not frame.filename.startswith((OURS, *LOADERS))]
     part.stack = traceback.StackSummary.from_list(frames[first or 0 :])
 

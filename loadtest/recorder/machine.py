@@ -92,5 +92,6 @@ class MachineProbe:
             ValueError,
             KeyError,
             TypeError,
-        ):  # there is no such file on other systems than Linux, and in some sandboxes
+        ):
+            # there is no such file on other systems than Linux, and in some sandboxes
             return None

@@ -145,9 +145,8 @@ class Collector:
             self.diagnostics.pauses.append(
                 PauseRecord(process="master", at=self._moment(-late_s), for_s=round(late_s, 1))
             )
-            self.reported_s = dict.fromkeys(
-                self.reported_s, now_s
-            )  # during the pause, no message from a worker could be received
+            # during the pause, no message from a worker could be received
+            self.reported_s = dict.fromkeys(self.reported_s, now_s)
             at = "" if self.load_start is None else f" at {self._elapsed_s() - late_s:.0f} s"
             if self.start_s is not None and not self.draining:
                 self.degrade(
@@ -186,9 +185,8 @@ class Collector:
         for name, version in greeting.versions.items():
             if version != ours.get(name):
                 log.warning("Worker %s runs %s %s, the master %s.", greeting.worker, name, version, ours.get(name))
-        if (
-            self.answers is not None
-        ):  # before Locust knows the worker, and so before Locust can tell the worker to start users
+        # before Locust knows the worker, and so before Locust can tell the worker to start users
+        if self.answers is not None:
             self.runner.send_message(ANSWERS, {"reference": self.answers}, client_id)
         for _n in range(CLOCK_PROBES):
             self._ask_clock(client_id)
@@ -234,9 +232,8 @@ class Collector:
         if report is None:
             return
         self._take(report)
-        if (
-            report.worker in self.drained and report.frame is not None
-        ):  # the worker had announced that it would send nothing more
+        # the worker had announced that it would send nothing more
+        if report.worker in self.drained and report.frame is not None:
             self._finish(report)
 
     def _checked(self, client_id: str, diagnostics: object) -> WorkerReport | None:

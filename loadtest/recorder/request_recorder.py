@@ -96,9 +96,8 @@ class RequestRecorder:
         method, name = text_of(event.get("request_type")), text_of(event.get("name"))
         self.buffer.count_events(name, method)
         context = event.get("context")
-        if (
-            isinstance(context, Mapping) and RECORDED_KEY in context
-        ):  # this is a request of FastUser, which already has its row
+        # this is a request of FastUser, which already has its row
+        if isinstance(context, Mapping) and RECORDED_KEY in context:
             if event.get("exception") is not None:
                 response = event.get("response")
                 status = getattr(response, "status_code", 0) or 0

@@ -135,9 +135,8 @@ def traceback_text(error: BaseException) -> str:
     begin = error.__traceback__
     while begin is not None and begin.tb_next is not None and _is_library(begin.tb_frame):
         begin = begin.tb_next
-    chained = (
-        error.__cause__ is not None
-    )  # the explicit cause ("from"), and not an exception that merely occurred before
+    # the explicit cause ("from"), and not an exception that merely occurred before
+    chained = error.__cause__ is not None
     lines = traceback.format_exception(type(error), error, begin, limit=-30, chain=chained)
     text = redact("".join(lines))
     return text if len(text) <= MAX_TRACEBACK_CHARS else "…" + text[1 - MAX_TRACEBACK_CHARS :]

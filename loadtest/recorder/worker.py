@@ -126,9 +126,8 @@ class Sender:
         turned_s = time.monotonic()
         while True:
             gevent.sleep(0.5)
-            if (
-                time.monotonic() - turned_s > 1
-            ):  # this process was busy; the messages that the master sent during that time arrive now
+            # this process was busy; the messages that the master sent during that time arrive now
+            if time.monotonic() - turned_s > 1:
                 self.heard_s = time.monotonic()
             turned_s = time.monotonic()
             if self.parent_pid is not None and os.getppid() != self.parent_pid:

@@ -195,9 +195,8 @@ class RunFolder(RunPaths):
 
     def recount(self, run: Run, sealed: Sealed) -> None:
         """Correct the workers' accounts in a record whose writer was killed, from the sealed rows and `load.csv`."""
-        if (
-            sealed.workers
-        ):  # empty if the rows had been sealed before; in this case the record has already been corrected
+        # empty if the rows had been sealed before; in this case the record has already been corrected
+        if sealed.workers:
             recount(run, sealed.workers, self._last_in_flight())
 
     def _last_in_flight(self) -> dict[str, int]:

@@ -41,9 +41,8 @@ def delete_run(folder: RunFolder) -> list[str]:
         if path.is_symlink():
             path.unlink()
             return []
-        for file in sorted(
-            run_files(folder), key=lambda each: each == folder.record
-        ):  # so that the record is deleted last
+        # so that the record is deleted last
+        for file in sorted(run_files(folder), key=lambda each: each == folder.record):
             if is_there(file) and not (file.is_dir() and not file.is_symlink()):
                 file.unlink()
         for file in path.iterdir():

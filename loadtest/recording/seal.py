@@ -117,9 +117,8 @@ def seal(paths: RunPaths, run: Run, *, keep_spool: bool = False) -> Sealed:
                 writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
                 count += table.num_rows
         new.chmod(FILE_MODE)
-        if not is_there(paths.spool) and is_there(
-            paths.rows
-        ):  # another command has sealed the run and removed the spool
+        # another command has sealed the run and removed the spool
+        if not is_there(paths.spool) and is_there(paths.rows):
             return Sealed(rows=count_rows(paths) or 0, stopped_why="")
         replace_text(paths.failures, failures.csv(run.failed_bodies))
         new.replace(paths.rows)

@@ -150,9 +150,8 @@ def recorded_command(argv: Sequence[str], secret_options: Collection[str]) -> li
         elif has_value and option in secret_options:
             kept.append(f"{option}={MARK}")
         elif before.startswith("-") and "=" not in before and not argument.startswith("-"):
-            kept.append(
-                redact(f"{before}={argument}").removeprefix(f"{before}=")
-            )  # the option and its value are two arguments
+            # the option and its value are two arguments
+            kept.append(redact(f"{before}={argument}").removeprefix(f"{before}="))
         else:
             kept.append(redact(argument))
         before = argument

@@ -81,9 +81,8 @@ class TimerFd:
         if self.fileno < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         self._spec = _TimerSpec()
-        self._value = (
-            self._spec.value
-        )  # the object is kept, because each access to the field would create another object
+        # the object is kept, because each access to the field would create another object
+        self._value = self._spec.value
         self._reference = ctypes.byref(self._spec)
 
     def set(self, at_s: float) -> None:
@@ -151,9 +150,8 @@ class Clock:
         self._timer: Timer | None = None
         self._watcher: Any = None
         if timerfd:
-            with contextlib.suppress(
-                OSError
-            ):  # on other systems than Linux, in a sandbox that forbids it, or without a free file descriptor
+            # on other systems than Linux, in a sandbox that forbids it, or without a free file descriptor
+            with contextlib.suppress(OSError):
                 self._timer = make_timer()
         self.exact = self._timer is not None
         self.on_wake: Callable[[float, float], None] | None = None
@@ -220,9 +218,8 @@ class Clock:
         else:
             self._set_for_s = float("inf")
             if self._timer is not None:
-                self._timer.set(
-                    self._now() + 3600.0
-                )  # this makes the file unreadable; reading the file would take as long
+                # this makes the file unreadable; reading the file would take as long
+                self._timer.set(self._now() + 3600.0)
 
 
 def clock() -> Clock:

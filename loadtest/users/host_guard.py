@@ -110,10 +110,11 @@ def _guard_fast_http_session() -> None:
         return response
 
     def verify_status(self: Any, status_code: int, url: Any = None) -> None:
+        # it was set above, and no other code has run since then
         refused, self.lt_refused = (
             getattr(self, "lt_refused", None),
             None,
-        )  # it was set above, and no other code has run since then
+        )
         if refused is not None:
             raise NotFollowedError(refused)
         verify(self, status_code, url)

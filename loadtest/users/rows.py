@@ -47,9 +47,8 @@ def rows(path: str | Path, order: Order = "shuffle", columns: Sequence[str] | No
         raise DataFileError(f'rows("{path}", order="{order}"): give shuffle, sequential or once.')
     found = _found(Path(path))
     kept = tuple(columns) if columns is not None else None
-    if (
-        next(batches(found, kept), None) is None
-    ):  # so that the error is reported when the scenario is loaded and not in a task
+    # so that the error is reported when the scenario is loaded and not in a task
+    if next(batches(found, kept), None) is None:
         raise DataFileError(f'rows("{path}"): the file has no rows.')
     if order == "once":
         HUB.share(found)

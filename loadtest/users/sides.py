@@ -67,9 +67,8 @@ class Pair:
             found: Value = values.popleft()
             return found
         value = new()
-        ahead, values = self.tapes.get(
-            source, (side, deque())
-        )  # the other twin may have drawn a value while `new` waited
+        # the other twin may have drawn a value while `new` waited
+        ahead, values = self.tapes.get(source, (side, deque()))
         if ahead != side and not values:
             ahead = side
         if ahead == side:

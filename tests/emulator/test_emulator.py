@@ -161,10 +161,11 @@ def test_an_instance_that_ignores_sigterm_is_killed() -> None:
 @pytest.mark.parametrize(
     ("file", "said"),
     [
+        # can be opened, but refuses every write
         (
             "/dev/full",
             "cannot join its cgroup: /dev/full cannot be written. ",
-        ),  # can be opened, but refuses every write
+        ),
         ("/nosuch/cgroup.procs", "its cgroup: /nosuch/cgroup.procs cannot be written (No such file or directory). "),
     ],
 )

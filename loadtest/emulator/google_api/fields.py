@@ -138,9 +138,8 @@ FIELDS: tuple[Field, ...] = (
     # -- the revision -------------------------------------------------------------------------------------------------
     _field("spec template metadata name", "template revision", H),
     _field("spec template metadata labels **", "template labels **", K),
-    _field(
-        "spec template metadata annotations **", "template annotations **", K
-    ),  # except the fields that are listed below
+    # except the fields that are listed below
+    _field("spec template metadata annotations **", "template annotations **", K),
     _field(_KNATIVE + "minScale", "template scaling minInstanceCount", H),
     _field(_KNATIVE + "maxScale", "template scaling maxInstanceCount", H),
     _field(_T + "startup-cpu-boost", _C2 + "resources startupCpuBoost", H),

@@ -253,9 +253,8 @@ def _fill(template: RevisionTemplate, settings: ServiceSettings) -> None:
     if settings.env:
         container.env = [EnvVar(name=name, value=value) for name, value in settings.env]
     if settings.port is not None:
-        name = (
-            container.ports[0].name if container.ports else ""
-        )  # so that the name of the port, which may be h2c, is kept
+        # so that the name of the port, which may be h2c, is kept
+        name = container.ports[0].name if container.ports else ""
         container.ports = [ContainerPort(name=name, container_port=settings.port)]
     if settings.cpu is not None:
         container.resources.limits["cpu"] = cpu_text(settings.cpu)

@@ -82,9 +82,8 @@ class _Deploy(Deployment):
         run_all(list(self.build), folder=ROOT, on_start=lambda command: console.say(f"$ {command}"))
 
         def show(settings: ServiceSettings) -> None:
-            hidden = tuple(
-                (name, "…") for name, _ in settings.env
-            )  # the values are hidden, because they may be secrets
+            # the values are hidden, because they may be secrets
+            hidden = tuple((name, "…") for name, _ in settings.env)
             console.say(f"$ {deploy_command(dataclasses.replace(settings, env=hidden))}   (through the API)")
 
         with console.status("deploying") as update:

@@ -103,9 +103,8 @@ def fetch(
     clock = clock or Clock()
     known = query.known()
     wanted = {cloud_metrics.INSTANCE_COUNT: end}
-    if (
-        served_until is not None
-    ):  # each metric is ingested separately, so billed time may be available later than the gauge
+    # each metric is ingested separately, so billed time may be available later than the gauge
+    if served_until is not None:
         wanted |= dict.fromkeys(known.keys() & {cloud_metrics.REQUEST_COUNT, cloud_metrics.BILLABLE_TIME}, served_until)
     late = max((known[metric] for metric in wanted if metric in known), default=MAX_WAIT)
     limit = end + min(max(2 * late, MIN_WAIT), MAX_WAIT)
