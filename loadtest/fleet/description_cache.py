@@ -75,11 +75,7 @@ def read(key: str) -> str | None:
     """Return the cached description of `key`, or None."""
     try:
         return (folder() / f"{key}.json").read_text(encoding="utf-8")
-    except (
-        OSError,
-        RuntimeError,
-        UnicodeDecodeError,
-    ):
+    except (OSError, RuntimeError, UnicodeDecodeError):
         # there is no cached description or no home folder, or the file is incomplete
         return None
 

@@ -145,7 +145,8 @@ class Pauses:
 def pauses_of(view: SpikeView) -> Pauses | None:
     """Return the clusters of slow requests; None if there are fewer than four."""
     requests, spike = view.data.requests, view.spike
-    slow = np.flatnonzero(requests.ok & (requests.latency_ms > _pause_limit_ms(view)))
+    long = requests.latency_ms > _pause_limit_ms(view)
+    slow = np.flatnonzero(requests.ok & long)
     if len(slow) < 8 or requests.thinned > 20:
         return None
     start, end = requests.start_s[slow], requests.end_s[slow]
@@ -163,8 +164,7 @@ def pauses_of(view: SpikeView) -> Pauses | None:
     held = [group for group, begin in zip(groups, begins, strict=True) if spike.onset_s - 3 <= begin < spike.end_s]
     within = sum(len(group) for group in held)
     total = int((view.slow[slow]).sum())  # leave out slow requests that only waited behind a cluster
-    inside = (requests.start_s >= spike.onset_s) & (requests.start_s < spike.end_s)
-    total += int((inside & ~requests.ok & (requests.latency_ms > _pause_limit_ms(view))).sum())
+    total += int((view.inside & ~requests.ok & long).sum())
     users = view.data.demand
     steady = users is None or float(np.nanstd(users)) < 0.3 * float(np.nanmean(users))
     lengths = [float(requests.latency_ms[slow[group]].max()) / 1000 for group in groups]

@@ -11,7 +11,7 @@ import pytest
 
 from reports.analysis.analysis import analyse
 from reports.analysis.capacity import _falls_beyond, sustained
-from reports.analysis.light_load import surest
+from reports.analysis.light_load import LightLoad, surest
 from reports.data import rules
 from reports.data.histogram import Floats
 from reports.model import Capacity
@@ -35,6 +35,13 @@ def levels(*of: tuple[int, int, float]) -> tuple[Floats, Floats]:
     met = np.concatenate([np.full(count, float(others)) for count, others, _ in of])
     took_s = np.concatenate([mean_s * (0.5 + (np.arange(count) + 0.5) / count) for count, _, mean_s in of])
     return met, took_s
+
+
+def surest_of(met: Floats, took_s: Floats, *, plateau: float) -> LightLoad:
+    """Return the surest light load of a service without drift."""
+    found = surest(met, took_s, np.zeros(len(met)), plateau=plateau, drift_ratio=0.0)
+    assert found is not None
+    return found
 
 
 def test_users_without_a_pause_show_the_knee_although_no_request_is_alone(tmp_path: Path) -> None:
@@ -103,8 +110,7 @@ def test_too_few_full_windows_leave_the_plateau_as_it_is() -> None:
 def test_requests_below_three_quarters_of_the_knee_are_used_if_few_were_alone() -> None:
     # The knee is 41/s × 0.1 s = 4.1. Two others and the request itself are 0.73 of the knee.
     met, took_s = levels((4, 0, 0.1), (400, 2, 0.1), (400, 3, 0.11), (4000, 15, 0.4))
-    found = surest(met, took_s, np.zeros(len(met)), plateau=41.0, drift_ratio=0.0)
-    assert found is not None
+    found = surest_of(met, took_s, plateau=41.0)
     assert found.requests == 404
     assert found.mean_s == pytest.approx(0.1)
     waited = rules.LIGHT_WAITED * (3 / 4.1) ** 3
@@ -114,8 +120,7 @@ def test_requests_below_three_quarters_of_the_knee_are_used_if_few_were_alone() 
 
 def test_enough_requests_that_were_alone_are_used_alone() -> None:
     met, took_s = levels((4000, 0, 0.1), (400, 2, 0.1))
-    found = surest(met, took_s, np.zeros(len(met)), plateau=40.0, drift_ratio=0.0)
-    assert found is not None
+    found = surest_of(met, took_s, plateau=40.0)
     assert found.requests == 4000
 
 
@@ -123,8 +128,7 @@ def test_a_full_service_that_was_slow_for_a_while_is_no_light_load() -> None:
     # While the service was 1.5 × as slow as later, ten users were always in flight. That is only 0.67 of the knee that
     # their times suggest (15/s × 1.0 s). But the first requests took a tenth of the time.
     met, took_s = levels((5, 0, 0.1), (1000, 9, 1.0))
-    found = surest(met, took_s, np.zeros(len(met)), plateau=15.0, drift_ratio=0.0)
-    assert found is not None
+    found = surest_of(met, took_s, plateau=15.0)
     assert found.requests == 5
     assert found.mean_s == pytest.approx(0.1)
     assert not found.known
@@ -134,16 +138,14 @@ def test_a_few_requests_to_a_fast_endpoint_do_not_hide_the_others() -> None:
     # The first three requests went to the faster of two endpoints. The other requests show how much times differ.
     met = np.r_[np.zeros(3), np.ones(1000)]
     took_s = np.r_[np.full(3, 0.01), np.tile([0.01, 0.19], 500)]
-    found = surest(met, took_s, np.zeros(len(met)), plateau=40.0, drift_ratio=0.0)
-    assert found is not None
+    found = surest_of(met, took_s, plateau=40.0)
     assert found.requests == 1003
 
 
 def test_many_requests_that_met_others_bound_the_mean_of_a_few_that_met_none() -> None:
     # Two users keep two cores busy: no request waits, although two in flight are the whole knee (20/s × 0.1 s).
     met, took_s = levels((9, 0, 0.115), (4000, 1, 0.1))
-    found = surest(met, took_s, np.zeros(len(met)), plateau=20.0, drift_ratio=0.0)
-    assert found is not None
+    found = surest_of(met, took_s, plateau=20.0)
     assert found.mean_s == pytest.approx(0.1, rel=0.001)
     assert found.requests == 9
 
