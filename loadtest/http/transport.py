@@ -68,6 +68,7 @@ class Deadlines:
 
     def _sweep(self) -> None:
         now_ns = time.perf_counter_ns()
+        self._set(now_ns + round(SWEEP_S * 1e9))  # a greenlet that is woken may raise an error here
         earliest_ns = now_ns + self.shortest_ns
         for connection in list(self.connections):
             if connection.deadline_ns >= now_ns:

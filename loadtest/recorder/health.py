@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass
 
 from gevent.hub import get_hub
@@ -14,6 +15,10 @@ COMPUTING = "code that computed in the worker's own process"
 PROBE_S = 0.02
 """Longest time between two measurements of the lag. A busy loop of 50 ms is always detected, and a busy loop of 20 ms
 is usually detected."""
+
+
+READINGS = 512
+"""Number of readings of the CPU time that are kept, at most one every PROBE_S: ten seconds or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +70,14 @@ class HealthProbe:
     def __init__(self) -> None:
         self._worst_s = self._worst_cpu_s = 0.0
         self._wall_s, self._cpu_s = time.perf_counter(), time.process_time()
-        self._last_s = self._read_s = self._read_cpu_s = 0.0
+        self._last_s = self._wall_s
+        self._readings = deque([(self._wall_s, self._cpu_s)], maxlen=READINGS)
         self._timer = get_hub().loop.timer(PROBE_S, PROBE_S, ref=False)
 
     def startup(self) -> None:
         """Begin to measure on the event loop of this thread."""
-        self._last_s, self._read_s, self._read_cpu_s = time.perf_counter(), time.perf_counter(), time.process_time()
+        self._last_s = time.perf_counter()
+        self._readings.append((self._last_s, time.process_time()))
         self._timer.start(self._tick)
         clock().on_wake = self._woken
 
@@ -84,10 +91,19 @@ class HealthProbe:
 
     def _see(self, now_s: float, late_s: float) -> None:
         if late_s > self._worst_s:
-            self._worst_s, self._worst_cpu_s = late_s, time.process_time() - self._read_cpu_s
+            begin_s, begin_cpu_s = self._reading_before(now_s - late_s)
+            busy_ratio = (time.process_time() - begin_cpu_s) / max(now_s - begin_s, 1e-6)
+            self._worst_s, self._worst_cpu_s = late_s, busy_ratio * late_s
         self._last_s = now_s
-        if now_s - self._read_s >= PROBE_S:
-            self._read_s, self._read_cpu_s = now_s, time.process_time()
+        if now_s - self._readings[-1][0] >= PROBE_S:
+            self._readings.append((now_s, time.process_time()))
+
+    def _reading_before(self, at_s: float) -> tuple[float, float]:
+        """Return the last reading of both clocks at or before a time; the oldest one if there is none.
+
+        After a delay, the timer and the clock's wake are both late, and the first of them has already read the clocks.
+        """
+        return next((reading for reading in reversed(self._readings) if reading[0] <= at_s), self._readings[0])
 
     def take(self) -> HealthSample:
         """Return the sample since the last call, and begin the next sample."""

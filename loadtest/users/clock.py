@@ -186,7 +186,7 @@ class Clock:
             self._timer.close()
 
     def _set(self, due_s: float) -> None:
-        self._set_for_s = due_s
+        self._set_for_s = max(due_s, self._now())  # after a backlog, the rest is due now and not late once more
         if self._timer is not None:
             self._timer.set(due_s)
             return

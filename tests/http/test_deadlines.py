@@ -108,3 +108,20 @@ def test_timeouts_of_seconds_wake_the_process_twice_a_second(loop: Loop) -> None
         loop.call_at(waiter.start_ns, waiter.begin)
     loop.run_until(int(60e9))
     assert loop.woken <= 2 * 60 + 60  # one more for each wait that ends
+
+
+def test_an_error_of_a_woken_greenlet_does_not_stop_the_checks(loop: Loop) -> None:
+    deadlines = Deadlines()
+    first, second = (Waiter(loop, deadlines, 0, at * 10**9) for at in (1, 2))
+
+    def fail() -> None:
+        first.waiting = None
+        raise RuntimeError("from a greenlet that nobody waits for")
+
+    first.expire = fail  # type: ignore[method-assign]
+    first.begin()
+    second.begin()
+    with pytest.raises(RuntimeError):
+        loop.run_until(int(1.5e9))
+    loop.run_until(int(3e9))
+    assert second.ended_ns is not None

@@ -119,3 +119,39 @@ def test_the_wakes_of_the_clock_measure_the_lag_and_put_off_the_timer() -> None:
     assert sample.loop_lag_ms >= 90
     assert sample.lag_cpu_ratio * sample.loop_lag_ms >= 80
     clock().on_wake = None
+
+
+def test_computing_is_seen_as_such_if_the_timer_and_the_clock_are_both_late() -> None:
+    """The timer comes first and reads the CPU time after the block. The clock's wake is later still."""
+    probe = HealthProbe()
+    probe.startup()
+    gevent.sleep(0.1)
+    probe.take()
+    waiter = gevent.spawn(clock().sleep, 0.005)
+    gevent.sleep(0.001)
+    until_s = time.process_time() + 0.2
+    while time.process_time() < until_s:
+        pass
+    waiter.join()
+    sample = probe.take()
+    assert sample.loop_lag_ms >= 170
+    assert sample.lag_cpu_ratio * sample.loop_lag_ms >= 120
+    clock().on_wake = None
+
+
+def test_users_behind_a_backlog_are_no_lag_of_the_event_loop() -> None:
+    """The loop serves sockets between any 64 users, so it is never late by the time that all of them take."""
+    probe = HealthProbe()
+    probe.startup()
+
+    def compute() -> None:
+        clock().sleep(0.05)
+        until_s = time.process_time() + 0.0005
+        while time.process_time() < until_s:
+            pass
+
+    began_s = time.perf_counter()
+    gevent.joinall([gevent.spawn(compute) for _ in range(1000)])
+    took_s = time.perf_counter() - began_s
+    assert probe.take().loop_lag_ms < took_s * 1000 / 2
+    clock().on_wake = None
