@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from ..core.addresses import same_service
 from ..core.console import Console
-from ..core.errors import UsageError
+from ..core.errors import CloudError, UsageError
 from ..core.token_socket import of_side
 from ..recording.capabilities import Capabilities
 from ..recording.folder import RunFolder
@@ -65,10 +65,11 @@ class Interleaved(Platform):
             )
 
     def fetch_metrics(self, folder: RunFolder, run: Run, options: TargetOptions, console: Console) -> None:
-        """Fetch the series of both sides again.
+        """Fetch the series of both sides again. If one side has none, those of the other side are fetched nevertheless.
 
         Raises:
             UsageError: `options` name one service for both sides, or a side's platform has no series.
+            CloudError: Google refused or did not answer, or has no point of a side.
         """
         from .registry import platform_of
 
@@ -76,8 +77,14 @@ class Interleaved(Platform):
             raise UsageError(
                 f"`--service {options.service}`: {run.id} ran against two targets, whose services are in its record."
             )
+        failed: list[CloudError] = []
         for side, record in sides_of(folder, run):
-            platform_of(record.target.kind).fetch_metrics(side, record, options, console)
+            try:
+                platform_of(record.target.kind).fetch_metrics(side, record, options, console)
+            except CloudError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
 
 def _require_two(urls: Sequence[str | None]) -> None:

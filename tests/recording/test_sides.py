@@ -18,8 +18,9 @@ from loadtest.core.console import LogConsole
 from loadtest.core.errors import CloudError, RunFolderError
 from loadtest.emulator.model import Point as Sampled
 from loadtest.emulator.model import Series, ServiceKey
-from loadtest.platforms.cloudrun.platform import fetch_into
+from loadtest.platforms.base import TargetOptions
 from loadtest.platforms.cloudrun.series import Point, table_of
+from loadtest.platforms.interleaved import Interleaved
 from loadtest.recording import frames as framed
 from loadtest.recording.frames import decode_frame, encode_frame
 from loadtest.recording.housekeeping import delete_run
@@ -97,15 +98,13 @@ def test_each_side_keeps_the_series_of_its_service_or_of_its_revision(
     assert delete_run(folder) == []
 
 
-def test_two_revisions_of_one_service_are_fetched_one_for_each_side(tmp_path: Path) -> None:
-    """Cloud Monitoring has series of both revisions, and of r3, which neither side called.
-
-    Side B's own series have not arrived.
-    """
+@pytest.mark.parametrize("names", [("r1", "r2"), ("r2", "r1")])
+def test_two_revisions_of_one_service_are_fetched_one_for_each_side(tmp_path: Path, names: tuple[str, str]) -> None:
+    """Cloud Monitoring has series of r1, and of r3, which neither side called. Those of r2 have not arrived."""
     end = datetime.now(UTC) - timedelta(hours=1)
     start = end - timedelta(minutes=4)
     place = {"service": "ml", "project": "demo", "region": "europe-west2"}
-    targets = [TargetRecord(kind="cloud", url=f"http://{of}", revision=of, **place) for of in ("r1", "r2")]
+    targets = [TargetRecord(kind="cloud", url=f"http://{of}", revision=of, **place) for of in names]
     sides = [SideRecord(name=target.url, target=target) for target in targets]
     folder = spooled(tmp_path, [frame()], record(sides=sides, start=start, end=end, load_start=None))
     sealed = folder.ensure_sealed()
@@ -114,15 +113,15 @@ def test_two_revisions_of_one_service_are_fetched_one_for_each_side(tmp_path: Pa
         Series(INSTANCE_COUNT, ServiceKey("ml", "demo", "europe-west2"), of, (), (Sampled(at, at, 2),))
         for of in ("r1", "r3")
     ]
-    (first, first_run), (second, second_run) = sides_of(folder, sealed)
-    with grpc_endpoint(FakeEmulator(clock=start.timestamp, recorded=recorded)) as endpoint:
-        fetch_into(first, first_run, endpoint=endpoint, console=LogConsole())
-        with pytest.raises(CloudError, match="no point of service ml, revision r2"):
-            fetch_into(second, second_run, endpoint=endpoint, console=LogConsole())
-    table = first.read_metrics()
-    assert table is not None
-    assert [json.loads(labels)["revision_name"] for labels in table.labels] == ["r1"]
-    assert second.read_metrics() is None
+    with (
+        grpc_endpoint(FakeEmulator(clock=start.timestamp, recorded=recorded)) as endpoint,
+        pytest.raises(CloudError, match="no point of service ml, revision r2"),
+    ):
+        Interleaved().fetch_metrics(folder, sealed, TargetOptions(endpoint=endpoint), LogConsole())
+    tables = {run.target.revision: side.read_metrics() for side, run in sides_of(folder, sealed)}
+    assert tables["r2"] is None
+    assert tables["r1"] is not None
+    assert [json.loads(labels)["revision_name"] for labels in tables["r1"].labels] == ["r1"]
 
 
 def test_a_run_with_one_target_is_its_own_only_side(tmp_path: Path) -> None:
